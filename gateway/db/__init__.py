@@ -1,0 +1,1 @@
+"""The tables: what must be remembered and found again. Each change and its ledger event are one transaction."""

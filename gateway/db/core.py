@@ -1,0 +1,146 @@
+"""One database, SQLite or PostgreSQL, and one transaction at a time that keeps a change and its event together.
+
+* ``Database.write()`` begins a writing transaction (SQLite: ``BEGIN IMMEDIATE``, ``synchronous=FULL``), commits at
+  the end, rolls back on any exception.
+* ``Database.read()`` gives a connection for reading.
+* ``Transaction.append`` adds a ledger event in the same transaction. An event whose key is there already is not
+  added again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from gateway.domain.events import Event
+from gateway.domain.merkle import completed_nodes, leaf_hash
+
+metadata = sa.MetaData()
+
+ledger_events = sa.Table(
+    "ledger_events",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("key", sa.Text, nullable=False, unique=True),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False, index=True),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+ledger_nodes = sa.Table(
+    "ledger_nodes",
+    metadata,
+    sa.Column("level", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+)
+
+_APPEND_LOCK = 0x6C6564676572
+"""PostgreSQL advisory lock that keeps appends in one line ("ledger" in ASCII)."""
+
+
+class Transaction:
+    """A change under way. ``connection`` runs statements; ``append`` records what they mean."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def append(self, event: Event) -> int:
+        """Append an event and return its number; the number it has already where its key is on record."""
+        connection = self.connection
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _APPEND_LOCK})
+        there = connection.execute(
+            sa.select(ledger_events.c.seq).where(ledger_events.c.key == event.key)
+        ).scalar_one_or_none()
+        if there is not None:
+            return int(there)
+        size = connection.execute(sa.select(sa.func.max(ledger_events.c.seq))).scalar_one_or_none()
+        seq = 0 if size is None else int(size) + 1
+        body = event.canonical()
+        connection.execute(
+            ledger_events.insert().values(
+                seq=seq, key=event.key, action=event.action, subject=event.subject, at=event.at, body=body
+            )
+        )
+        nodes = list(completed_nodes(seq, leaf_hash(body), self.node))
+        connection.execute(
+            ledger_nodes.insert(), [{"level": lv, "position": at, "hash": hashed} for lv, at, hashed in nodes]
+        )
+        return seq
+
+    def node(self, level: int, position: int) -> bytes:
+        """Return a kept node of the ledger's tree."""
+        found = self.connection.execute(
+            sa.select(ledger_nodes.c.hash).where(ledger_nodes.c.level == level, ledger_nodes.c.position == position)
+        ).scalar_one()
+        return bytes(found)
+
+
+class Database:
+    """Opens connections lazily, so that a forked worker gets its own. Call ``forget_connections`` after a fork."""
+
+    def __init__(self, url: str) -> None:
+        self.url = sa.make_url(url)
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """Return the engine, made on first use."""
+        if self._engine is None:
+            self._engine = _make_engine(self.url)
+        return self._engine
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Begin a change; commit at the end, roll back on an exception."""
+        with self.engine.connect() as connection:
+            if self.url.get_backend_name() == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            with connection.begin():
+                yield Transaction(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection for reading."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    def create_all(self) -> None:
+        """Make every table that is missing (tests and rehearsals; a real installation migrates)."""
+        metadata.create_all(self.engine)
+
+    def forget_connections(self) -> None:
+        """Drop pooled connections without closing them: for a child process after a fork."""
+        if self._engine is not None:
+            self._engine.dispose(close=False)
+            self._engine = None
+
+    def close(self) -> None:
+        """Close every connection."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+
+def _make_engine(url: sa.URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    engine = sa.create_engine(url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=10, max_overflow=50)
+
+    @sa.event.listens_for(engine, "connect")
+    def _settle(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        # pysqlite's own BEGIN is switched off: Database.write says BEGIN IMMEDIATE itself.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return engine
