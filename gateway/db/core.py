@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +23,27 @@ from gateway.domain.merkle import completed_nodes, leaf_hash
 
 metadata = sa.MetaData()
 
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """An aware UTC datetime in every database (SQLite forgets time zones; this remembers)."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Refuse a naive datetime, store UTC."""
+        if value is not None and value.tzinfo is None:
+            message = "an instant needs a time zone"
+            raise ValueError(message)
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Return UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
 ledger_events = sa.Table(
     "ledger_events",
     metadata,
@@ -29,7 +51,7 @@ ledger_events = sa.Table(
     sa.Column("key", sa.Text, nullable=False, unique=True),
     sa.Column("action", sa.Text, nullable=False),
     sa.Column("subject", sa.Text, nullable=False, index=True),
-    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("at", Instant, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
 
@@ -101,8 +123,7 @@ class Database:
     def write(self) -> Iterator[Transaction]:
         """Begin a change; commit at the end, roll back on an exception."""
         with self.engine.connect() as connection:
-            if self.url.get_backend_name() == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection = connection.execution_options(gateway_writes=True)
             with connection.begin():
                 yield Transaction(connection)
 
@@ -142,5 +163,11 @@ def _make_engine(url: sa.URL) -> Engine:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer takes its lock at once, so that two of them wait for each other instead of failing half-way.
+        writes = connection.get_execution_options().get("gateway_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine

@@ -54,7 +54,7 @@ class Finding:
         file: the dropped file's name, as the sender named it.
         resource: the table it was read as, empty where it could not be told.
         row: as a spreadsheet shows it (the header row is 1); None where the finding is about a whole file.
-        field: the column's name.
+        label: the column's name.
         column: the column's letter as a spreadsheet shows it, for example ``C``.
         message: one sentence on what is wrong, without any value of the data.
         remedy: one sentence on what to do.
@@ -67,7 +67,7 @@ class Finding:
     file: str = ""
     resource: str = ""
     row: int | None = None
-    field: str | None = None
+    label: str | None = None
     column: str | None = None
     message: str
     remedy: str
