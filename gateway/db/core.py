@@ -75,6 +75,10 @@ class Transaction:
 
     def append(self, event: Event) -> int:
         """Append an event and return its number; the number it has already where its key is on record."""
+        return self.append_once(event)[0]
+
+    def append_once(self, event: Event) -> tuple[int, bool]:
+        """Append an event; return its number and whether this call added it."""
         connection = self.connection
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _APPEND_LOCK})
@@ -82,7 +86,7 @@ class Transaction:
             sa.select(ledger_events.c.seq).where(ledger_events.c.key == event.key)
         ).scalar_one_or_none()
         if there is not None:
-            return int(there)
+            return int(there), False
         size = connection.execute(sa.select(sa.func.max(ledger_events.c.seq))).scalar_one_or_none()
         seq = 0 if size is None else int(size) + 1
         body = event.canonical()
@@ -95,7 +99,7 @@ class Transaction:
         connection.execute(
             ledger_nodes.insert(), [{"level": lv, "position": at, "hash": hashed} for lv, at, hashed in nodes]
         )
-        return seq
+        return seq, True
 
     def node(self, level: int, position: int) -> bytes:
         """Return a kept node of the ledger's tree."""
