@@ -11,6 +11,7 @@ __all__ = [
     "KeyMissingError",
     "NotAllowedError",
     "NotFoundError",
+    "NoticeError",
     "RecordAlteredError",
     "ScannerUnavailableError",
     "SettingsError",
@@ -58,6 +59,10 @@ class ScannerUnavailableError(GatewayError):
 
 class DeliveryError(GatewayError):
     """An extract could not be handed over."""
+
+
+class NoticeError(GatewayError):
+    """A notice could not be handed to its channel."""
 
 
 class RecordAlteredError(GatewayError):
