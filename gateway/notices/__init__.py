@@ -1,0 +1,1 @@
+"""What people are told, when and how: the letters, the occasions, and the channels that carry them."""
