@@ -53,7 +53,10 @@ def due_notice(standing: Standing, schedule: Schedule, at: datetime) -> NoticeKe
     owed = standing.expectation
     if standing.state not in _UNANSWERED or london_date(at) < owed.opens:
         return None
-    come = [occasion for occasion in _occasions(owed, schedule) if moment(occasion.on, schedule.hour) <= at]
+    if standing.state is ExpectationState.EXPECTED and london_date(at) > owed.due:
+        return None  # days of grace: too late to remind, too early to call it late
+    wanted = _late(owed, schedule) if standing.state is not ExpectationState.EXPECTED else _reminders(owed, schedule)
+    come = [occasion for occasion in wanted if moment(occasion.on, schedule.hour) <= at]
     if not come:
         return None
     newest = max(come, key=lambda occasion: occasion.on)
@@ -73,9 +76,12 @@ class _Occasion:
     name: str
 
 
-def _occasions(owed: Expectation, schedule: Schedule) -> Iterator[_Occasion]:
+def _reminders(owed: Expectation, schedule: Schedule) -> Iterator[_Occasion]:
     for days in schedule.reminder_days:
         kind, name = (NoticeKind.REMINDER, f"T-{days}") if days else (NoticeKind.DUE_TODAY, "T")
         yield _Occasion(kind=kind, on=owed.due - timedelta(days=days), name=name)
+
+
+def _late(owed: Expectation, schedule: Schedule) -> Iterator[_Occasion]:
     for days in schedule.late_days:
         yield _Occasion(kind=NoticeKind.LATE, on=owed.on_time_until + timedelta(days=days), name=f"T+{days}")
