@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection, Row
 
 from gateway.db.core import Instant, Transaction, metadata
 from gateway.domain.events import Event, Fact
+from gateway.domain.expectation import Owed
 from gateway.domain.names import AuthorityCode, Channel, CollectionId, Digest, FileId, SubmissionId
 from gateway.domain.period import Period
 from gateway.domain.states import ACCEPTED_STATES, State, may_follow
@@ -442,7 +443,7 @@ def current(connection: Connection, collection: CollectionId, period: str) -> li
     return [_standing(connection, row) for row in newest.values()]
 
 
-def accepted_facts(connection: Connection) -> dict[tuple[AuthorityCode, CollectionId, str], datetime]:
+def accepted_facts(connection: Connection) -> dict[Owed, datetime]:
     """Return, for each return that was ever accepted and not withdrawn, when the first accepted version was received.
 
     A return is on time when it came in on time, however long checking it took.
@@ -457,7 +458,7 @@ def accepted_facts(connection: Connection) -> dict[tuple[AuthorityCode, Collecti
         .where(submissions.c.accepted_at.is_not(None), submissions.c.state != State.WITHDRAWN)
         .group_by(submissions.c.authority, submissions.c.collection, submissions.c.period)
     )
-    return {(AuthorityCode(row.authority), CollectionId(row.collection), row.period): row.came for row in rows}
+    return {Owed(AuthorityCode(row.authority), CollectionId(row.collection), row.period): row.came for row in rows}
 
 
 def in_work_bytes(connection: Connection, authority: str) -> int:
