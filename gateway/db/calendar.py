@@ -15,7 +15,7 @@ from datetime import date, datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from gateway.db.core import Instant, Transaction, metadata
+from gateway.db.core import Instant, Transaction, ledger_events, metadata
 from gateway.domain.events import Event
 from gateway.domain.expectation import Agreed, DueOverride, Excuse, Extension, Owed
 from gateway.domain.names import AuthorityCode, CollectionId
@@ -130,7 +130,7 @@ def set_participation(tx: Transaction, participation: Participation, *, by: str,
                 "agreement": participation.agreement,
                 "impact_assessment": participation.impact_assessment,
             },
-            key=f"{subject}/participation_changed/{participation.since}/{at.isoformat()}",
+            key=_numbered(tx, subject, "participation_changed"),
         )
     )
     return True
@@ -188,7 +188,7 @@ def set_due(tx: Transaction, override: DueOverride, *, at: datetime) -> bool:
             at=at,
             actor=override.set_by,
             facts={"due_on": override.due_on.isoformat(), "before": row.due_on.isoformat() if row else None},
-            key=f"{subject}/due_changed/{override.due_on}/{at.isoformat()}",
+            key=_numbered(tx, subject, "due_changed"),
         )
     )
     return True
@@ -317,6 +317,16 @@ def read_excuses(connection: Connection) -> tuple[Excuse, ...]:
     return tuple(
         Excuse(owed=_owed(row), reason=row.reason, granted_by=row.granted_by, granted_at=row.granted_at) for row in rows
     )
+
+
+def _numbered(tx: Transaction, subject: str, action: str) -> str:
+    """Return the key of the next event of this kind: what changes to and fro in one instant leaves every event."""
+    before = tx.connection.execute(
+        sa.select(sa.func.count())
+        .select_from(ledger_events)
+        .where(ledger_events.c.subject == subject, ledger_events.c.action == action)
+    ).scalar_one()
+    return f"{subject}/{action}/{int(before) + 1}"
 
 
 def _append_excuse_event(tx: Transaction, action: str, owed: Owed, number: int, *, by: str, at: datetime) -> None:
