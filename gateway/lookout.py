@@ -26,7 +26,7 @@ from gateway.domain.names import AuthorityCode, CollectionId, Owner, authority_o
 from gateway.domain.notice import Address, Notice, NoticeKey
 from gateway.domain.period import Period
 from gateway.domain.states import ExpectationState
-from gateway.errors import NotAllowedError, NotFoundError
+from gateway.errors import NotAllowedError, NotFoundError, NoticeError
 from gateway.notices.composer import Composer, LetterFacts
 from gateway.notices.occasions import Schedule, due_notices
 
@@ -75,7 +75,11 @@ class Lookout:
         self._back = back
 
     def tick(self) -> list[NoticeKey]:
-        """Raise every notice that is due and was not raised, and return the keys of those raised now."""
+        """Raise every notice that is due and was not raised, and return the keys of those raised now.
+
+        Raises:
+            NoticeError: a letter could not be written; every notice with another letter was raised all the same.
+        """
         at = self._clock.now()
         matrix = {one.expectation.owed: one for one in self.matrix(at=at)}
         due = due_notices(matrix.values(), self._schedule, at)
@@ -88,16 +92,24 @@ class Lookout:
         by_owner = {
             (authority_owner(owed.authority), owed.collection, owed.period): one for owed, one in matrix.items()
         }
-        raised = []
+        raised: list[NoticeKey] = []
+        trouble: NoticeError | None = None
         for key in new:
             owed = by_owner[key.owner, CollectionId(key.collection or ""), key.period or ""].expectation
             facts = _letter_facts(owed, names[owed.authority], collections[owed.collection].title, london_date(at))
-            letter = self._composer.compose(key.kind, facts)
+            try:
+                letter = self._composer.compose(key.kind, facts)
+            except NoticeError as error:
+                trouble = error
+                continue
             notice = Notice(key=key, made_at=at, letter=letter, to=tuple(self._addresses(key.owner)))
             with self._database.write() as tx:
                 if raise_notice(tx, notice):
                     raised.append(key)
-        _log.info("Notices were raised.", action="notified", count=len(raised))
+        if raised:
+            _log.info("Notices were raised.", action="notified", count=len(raised))
+        if trouble is not None:
+            raise trouble
         return raised
 
     def matrix(

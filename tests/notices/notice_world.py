@@ -85,14 +85,16 @@ class World:
                 part = Participation(authority=authority, collection=RIIA, since=date(2026, 1, 1))
                 set_participation(tx, part, by="person:alice", at=self.clock.now())
 
-    def lookout(self, database: Database | None = None, clock: FixedClock | None = None) -> Lookout:
+    def lookout(
+        self, database: Database | None = None, clock: FixedClock | None = None, composer: Composer = COMPOSER
+    ) -> Lookout:
         return Lookout(
             database=database or self.database,
             catalogue=lambda: {RIIA: riia()},
             authorities=lambda: NAMES,
             accepted_facts=lambda: self.accepted,
             addresses=lambda owner: [folder_of(owner), mail_to(f"{owner.partition(':')[2]}@borough.example")],
-            composer=COMPOSER,
+            composer=composer,
             schedule=Schedule(),
             clock=clock or self.clock,
         )

@@ -14,8 +14,9 @@ from gateway.db.notices import NoticeOutbox, read_notices
 from gateway.domain.expectation import Excuse, Extension, Owed
 from gateway.domain.notice import NoticeChannel
 from gateway.domain.states import ExpectationState as State
-from gateway.errors import NotAllowedError, NotFoundError
+from gateway.errors import NotAllowedError, NotFoundError, NoticeError
 from gateway.notices.channels.memory import MemoryChannel
+from gateway.notices.composer import Composer
 from gateway.notices.postmaster import Postmaster
 
 START = datetime(2026, 10, 2, 6, tzinfo=UTC)
@@ -177,3 +178,22 @@ def test_deadlines_show_one_authority_what_it_owes(world):
 def test_an_expectation_that_does_not_exist_is_not_found(world, one):
     with pytest.raises(NotFoundError):
         world.lookout().look_at(one)
+
+
+def test_a_letter_that_cannot_be_written_is_told_to_the_operator_and_holds_up_no_other(world, tmp_path):
+    world.joins(CAMDEN, HACKNEY)
+    set_clock(world, LATE)
+    (tmp_path / "late.txt").write_text("{{ unknown }}", encoding="utf-8")
+    own = Composer(service_name="x", operator_email="y@z.example", letters=tmp_path)
+    extension = Extension(
+        owed=owed(HACKNEY),
+        new_due=date(2026, 10, 30),
+        reason="ill",
+        granted_by="person:alice",
+        granted_at=world.clock.now(),
+    )
+    world.lookout().extend(extension)
+    with pytest.raises(NoticeError, match=r"late\.txt"):
+        world.lookout(composer=own).tick()
+    assert kept(world) == ["hackney reminder 2026-10-30/T-3"]
+    assert told(world.lookout().tick()) == ["camden late 2026-10-28/T+1"]
