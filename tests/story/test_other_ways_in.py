@@ -1,0 +1,64 @@
+"""Folder, bucket and command line come through the same pipeline as SFTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.homes import looking
+from support.returns import RIIA, digest, riia, written
+from support.service import Service
+
+
+def test_a_file_put_into_a_watched_folder_is_answered_in_the_home(service: Service, tmp_path: Path) -> None:
+    content = riia("camden", "2025-26-Q1", contacts=71)
+    folder = service.at.data / "inboxes" / "camden" / RIIA / "2025-26-Q1"
+    waiting = written(folder, "q1.csv.tmp", content)
+    waiting.rename(folder / "q1.csv")
+    with looking(service.account("camden")) as home:
+        assert home.outcome_for(digest(content)).outcome == "accepted"
+    (one,) = [one for one in service.at.submissions() if _has(one, digest(content))]
+    assert one["authority"] == "camden"
+
+
+def test_a_file_dropped_while_the_service_is_down_is_taken_at_start_and_once(service: Service, tmp_path: Path) -> None:
+    service.terminate()
+    content = riia("hackney", "2025-26-Q1", contacts=72)
+    written(service.at.data / "inboxes" / "hackney" / RIIA / "2025-26-Q1", "q1.csv", content)
+    service.start()
+    with looking(service.account("hackney")) as home:
+        assert home.outcome_for(digest(content)).outcome == "accepted"
+    service.restart()
+    with looking(service.account("hackney")) as home:
+        assert len(home.outcomes_for(digest(content))) == 1
+
+
+def test_the_command_line_submits(service: Service, tmp_path: Path) -> None:
+    content = riia("camden", "2025-26-Q2", contacts=73)
+    service.at.do(
+        "submit", "camden", written(tmp_path, "q2.csv", content), "--collection", RIIA, "--period", "2025-26-Q2"
+    )
+    with looking(service.account("camden")) as home:
+        assert home.outcome_for(digest(content)).outcome == "accepted"
+
+
+def test_check_finds_at_the_desk_what_the_service_would_find(service: Service, tmp_path: Path) -> None:
+    options = ("--collection", RIIA, "--period", "2025-26-Q3", "--authority", "camden")
+    good = service.at.command("check", written(tmp_path, "good.csv", riia("camden", "2025-26-Q3")), *options)
+    assert good.code == 0, good.out + good.err
+    bad = riia("camden", "2025-26-Q3", set_to={"A05": "many"})
+    found = service.at.command("check", written(tmp_path, "bad.csv", bad), *options)
+    assert found.code == 1, found.out + found.err
+    assert "measure_value" in found.out
+    other = service.at.command("check", tmp_path / "absent.csv", *options)
+    assert other.code == 2
+
+
+def test_doctor_finds_a_running_installation_sound(service: Service) -> None:
+    said = service.at.do("doctor", "--json").json
+    assert said
+
+
+def _has(one: dict[str, object], sha256: str) -> bool:
+    files = one["files"]
+    assert isinstance(files, list)
+    return any(file["sha256"] == sha256 for file in files)
