@@ -209,7 +209,7 @@ class Keyring:
         return KeyMissingError(
             f"There is no root key at {self._root_file}.",
             did="No key was opened; no new root key was made.",
-            remedy="Restore it from its backup, or point GATEWAY_ROOT_KEY_FILE at it; on a first start: `gateway init`.",
+            remedy="Restore it from its backup, or point GATEWAY_ROOT_KEY_FILE at it; the first time: `gateway init`.",
         )
 
 
