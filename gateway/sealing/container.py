@@ -267,9 +267,10 @@ def read_header(source: Readable) -> Header:
     if not _CHUNK_LIMITS[0] <= chunk_bytes <= _CHUNK_LIMITS[1] or context_bytes > MAX_CONTEXT_BYTES:
         raise _tampered("Its header holds impossible sizes.")
     core = Core(chunk_bytes=chunk_bytes, object_id=object_id, context=_exactly(source, context_bytes))
-    stanzas = tuple(_read_stanza(source) for _ in range(_exactly(source, 1)[0]))
-    if not 0 < len(stanzas) <= MAX_STANZAS:
+    count = _exactly(source, 1)[0]
+    if not 0 < count <= MAX_STANZAS:
         raise _tampered("Its header names no key, or too many.")
+    stanzas = tuple(_read_stanza(source) for _ in range(count))
     mac = _exactly(source, _MAC_BYTES)
     length = len(core.encode()) + 1 + sum(_STANZA.size + len(one.wrapped) for one in stanzas) + _MAC_BYTES
     return Header(core=core, stanzas=stanzas, mac=mac, length=length)
