@@ -386,6 +386,12 @@ def unacknowledged(connection: Connection, limit: int = 200) -> list[Unacknowled
     return [Unacknowledged(file=FileId(row.id), submission=SubmissionId(row.submission)) for row in rows]
 
 
+def load_file(connection: Connection, file: FileId) -> ReceivedFile:
+    """Read one file, also one that a later file replaced."""
+    row = connection.execute(sa.select(submission_files).where(submission_files.c.id == file)).one()
+    return next(_files([row]))
+
+
 def acknowledge(tx: Transaction, file: FileId, at: datetime) -> None:
     """Remember that a file has its arrival receipt."""
     tx.connection.execute(submission_files.update().where(submission_files.c.id == file).values(acknowledged_at=at))
@@ -410,6 +416,12 @@ def release(tx: Transaction, submission: SubmissionId) -> None:
     tx.connection.execute(
         submissions.update().where(submissions.c.id == submission).values(held="", attempt=submissions.c.attempt + 1)
     )
+
+
+def held_with(connection: Connection, prefix: str) -> list[SubmissionId]:
+    """Return the submissions whose reason for being held begins so."""
+    rows = connection.execute(sa.select(submissions.c.id).where(submissions.c.held.startswith(prefix))).scalars()
+    return [SubmissionId(one) for one in rows]
 
 
 def spool_files_of_finished(connection: Connection) -> list[FileId]:

@@ -126,7 +126,7 @@ class Reception:
                 facts=_facts(submission),
                 delivery_key=key,
             )
-            missing = self._missing(rows.load(tx.connection, submission.id).submission)
+            missing = self.missing(rows.load(tx.connection, submission.id).submission)
             if whole:
                 rows.complete(tx, submission.id, drop.received_at)
         log.info("received", action="received", submission=submission.id, file=drop.file, bytes=drop.size_bytes)
@@ -192,7 +192,7 @@ class Reception:
         for standing, last in waiting:
             submission = standing.submission
             quiet = timedelta(seconds=self._catalogue[_known(submission.collection)].settle_seconds)
-            patience = gather if self._missing(submission) else quiet
+            patience = gather if self.missing(submission) else quiet
             if now - last >= patience:
                 with self._database.write() as tx:
                     rows.complete(tx, submission.id, now)
@@ -220,7 +220,8 @@ class Reception:
         rows.open_submission(tx, submission)
         return submission, not is_part
 
-    def _missing(self, submission: Submission) -> tuple[str, ...]:
+    def missing(self, submission: Submission) -> tuple[str, ...]:
+        """Return the required tables that a set still waits for; none for a whole."""
         if submission.collection is None or submission.period is None:
             return ()
         package = self._catalogue[submission.collection].package_for(submission.period)

@@ -1,0 +1,189 @@
+"""What an authority gets back: signed receipts, placed in its home.
+
+* An arrival receipt says "this file is here, whole, and this is its digest"; it is given for every file.
+* An outcome receipt says what became of the submission. Both carry the ledger's signed checkpoint and a proof.
+* A receipt's place in the home is its natural key: given twice, it is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Protocol
+
+from gateway.clock import Clock
+from gateway.db import ledger as ledger_rows
+from gateway.db import submissions as rows
+from gateway.db.core import Database, Transaction
+from gateway.domain import merkle
+from gateway.domain.events import Event
+from gateway.domain.finding import ReportSummary
+from gateway.domain.london import instant_in_words
+from gateway.domain.names import AuthorityCode, Digest, FileId, Owner, SubmissionId, authority_owner
+from gateway.domain.states import State
+from gateway.domain.submission import Receipt, ReceivedFile, Submission
+from gateway.homes import Area, Shelf
+from gateway.ledger.checkpoint import make_checkpoint
+from gateway.ledger.receipts import RECEIPT_NAMESPACE, SCHEMA, canonical, evidence, receipt_page
+
+_MEANING = {
+    State.ACCEPTED: "The return passed every check and lies sealed in LIIA's storage.",
+    State.REJECTED: "The return did not pass and was not stored. Nothing of it was shared.",
+    State.QUARANTINED: "The file was kept aside and not read further. Nothing of it was shared.",
+    State.DUPLICATED: "The same bytes were received before. No new version was made.",
+    State.SUPERSEDED: "The return passed, and a newer version was accepted in the meantime.",
+}
+_NEXT = {
+    State.ACCEPTED: "Nothing is left to do. To correct it, send it again; the new version takes its place.",
+    State.REJECTED: "Open the report in reports/, mend what it lists, and send the return again.",
+    State.QUARANTINED: "Read the reason, then send the file again.",
+    State.DUPLICATED: "Nothing is left to do; the earlier receipt stands.",
+    State.SUPERSEDED: "Nothing is left to do; the receipt of the newer version stands.",
+}
+
+
+class Signs(Protocol):
+    """Signs receipts."""
+
+    def sign(self, message: bytes, namespace: str) -> str:
+        """Return an armoured SSH signature."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Due:
+    """When a return was due, and whether it came in time."""
+
+    on: str
+    in_time: bool
+
+
+def stem(submission: Submission) -> str:
+    """Return what a submission's papers are called, for example ``ssda903-v2-1f0c9a7e``."""
+    return f"{submission.collection or 'unrecognised'}-v{submission.version}-{submission.id[-8:]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Makes receipts and places them.
+
+    Attributes:
+        ledger_public: raw Ed25519 key of the ledger's checkpoints.
+        ledger_sign: signs with it.
+        due: when a submission's return was due; None where nothing is expected.
+    """
+
+    database: Database
+    shelf: Shelf
+    signer: Signs
+    ledger_public: bytes
+    ledger_sign: Callable[[bytes], bytes]
+    name: Callable[[AuthorityCode], str]
+    due: Callable[[Submission], Due | None]
+    clock: Clock
+
+    def home(self, submission: Submission) -> Owner:
+        """Return whose home the papers go to."""
+        return authority_owner(submission.authority)
+
+    def arrival(self, submission: Submission, file: FileId, missing: tuple[str, ...]) -> None:
+        """Give the arrival receipt of one file."""
+        found = [one for one in submission.files if one.id == file]
+        about = found or [self._replaced(file)]
+        waiting = (
+            f"It waits for {', '.join(missing)}." if missing else "It is being checked; an outcome receipt follows."
+        )
+        receipt = self._base("arrival", submission, about) | {
+            "meaning": "The file arrived whole, was encrypted and is on record.",
+            "next": waiting,
+            "missing": list(missing),
+            "ledger": self._evidence(f"file:{file}/received"),
+        }
+        self._place(submission, f"{submission.collection or 'unrecognised'}-{file[-8:]}.arrival", receipt)
+
+    def outcome(
+        self,
+        submission: Submission,
+        outcome: State,
+        reason: str,
+        report: ReportSummary | None,
+        duplicate_of: SubmissionId | None,
+    ) -> Receipt:
+        """Give the outcome receipt of a submission."""
+        due = self.due(submission)
+        action = outcome if outcome is not State.SUPERSEDED else State.ACCEPTED
+        receipt = self._base("outcome", submission, list(submission.files)) | {
+            "outcome": outcome.value,
+            "version": submission.version,
+            "meaning": _MEANING[outcome],
+            "reason": reason,
+            "next": _NEXT[outcome],
+            "due": due.on if due else None,
+            "in_time": due.in_time if due else None,
+            "duplicate_of": duplicate_of,
+            "errors": report.errors if report else 0,
+            "queries": report.queries if report else 0,
+            "findings": dict(report.by_code) if report else {},
+            "rows": dict(report.rows) if report else {},
+            "ledger": self._evidence(f"submission:{submission.id}/{action.value}"),
+        }
+        path, digest = self._place(submission, f"{stem(submission)}.outcome", receipt)
+        return Receipt(submission=submission.id, outcome=outcome, path=path, digest=digest)
+
+    def record(self, tx: Transaction, submission: Submission, receipt: Receipt, at: datetime) -> None:
+        """Put on the ledger that the receipt was given."""
+        facts: dict[str, rows.Fact] = {"outcome": receipt.outcome.value, "sha256": receipt.digest}
+        if receipt.outcome is State.ACCEPTED:
+            rows.record(tx, submission, State.RECEIPTED, at, facts)
+        else:
+            tx.append(Event(action="receipted", subject=f"submission:{submission.id}", at=at, facts=facts))
+
+    def _base(self, kind: str, submission: Submission, files: list[ReceivedFile]) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "kind": kind,
+            "submission": submission.id,
+            "authority": {"code": submission.authority, "name": self.name(submission.authority)},
+            "collection": submission.collection,
+            "period": submission.period.label if submission.period else None,
+            "channel": submission.channel.value,
+            "sent_by": submission.sent_by,
+            "received_at": {
+                "utc": submission.received_at.isoformat(timespec="microseconds"),
+                "london": instant_in_words(submission.received_at),
+            },
+            "files": [{"name": one.name, "size_bytes": one.size_bytes, "sha256": one.digest} for one in files],
+            "verify": f"ssh-keygen -Y verify -f allowed_signers -I gateway -n {RECEIPT_NAMESPACE} -s NAME.json.sig < NAME.json",
+        }
+
+    def _evidence(self, key: str) -> dict[str, Any]:
+        with self.database.read() as connection:
+            found = ledger_rows.by_key(connection, key)
+            if found is None:
+                message = f"no event {key}"
+                raise LookupError(message)
+            size, read = ledger_rows.event_count(connection), ledger_rows.node_reader(connection)
+            checkpoint = make_checkpoint(size, merkle.root(size, read), self.ledger_public, self.ledger_sign)
+            proof = evidence(found[0], found[1], checkpoint, read)
+        with self.database.write() as tx:
+            ledger_rows.keep_checkpoint(tx, checkpoint.size, checkpoint.text, self.clock.now())
+        return proof
+
+    def _place(self, submission: Submission, name: str, receipt: dict[str, Any]) -> tuple[str, Digest]:
+        """Sign and place a receipt; where one lies already, that one stands."""
+        home, folder = self.home(submission), submission.folder
+        there = self.shelf.read(home, Area.RECEIPTS, folder, f"{name}.json")
+        content = there or canonical(receipt)
+        if there is None:
+            self.shelf.put(home, Area.RECEIPTS, folder, f"{name}.html", receipt_page(receipt, f"{name}.json").encode())
+            self.shelf.put(home, Area.RECEIPTS, folder, f"{name}.json", content)
+            content = self.shelf.read(home, Area.RECEIPTS, folder, f"{name}.json") or content
+        # Signed last and over what lies there: an Ed25519 signature of the same bytes is the same.
+        signature = self.signer.sign(content, RECEIPT_NAMESPACE).encode()
+        self.shelf.put(home, Area.RECEIPTS, folder, f"{name}.json.sig", signature)
+        return f"{Area.RECEIPTS}/{folder}/{name}.json", Digest(sha256(content).hexdigest())
+
+    def _replaced(self, file: FileId) -> ReceivedFile:
+        with self.database.read() as connection:
+            return rows.load_file(connection, file)

@@ -1,0 +1,109 @@
+"""``gateway authority``: who may send, with which keys, and what each takes part in."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.context import desk, operator
+from gateway.cli.output import JsonFlag, out, plainly, read_text, rows_or_json
+from gateway.db import accounts
+from gateway.db.calendar import read_participations, set_participation
+from gateway.domain.names import AuthorityCode, CollectionId, authority_owner
+from gateway.domain.sharing import Participation
+from gateway.errors import NotFoundError
+
+app = typer.Typer(help="Authorities: keys and participation.", no_args_is_help=True)
+
+
+@app.command("list")
+@plainly
+def list_(*, as_json: JsonFlag = False) -> None:
+    """List the authorities and their numbers."""
+    table = desk()
+    with table.database.read() as connection:
+        found = accounts.list_authorities(connection)
+        keys = {one.code: len(accounts.list_keys(connection, authority_owner(one.code))) for one in found}
+        takes_part: dict[str, list[str]] = {}
+        for part in read_participations(connection):
+            takes_part.setdefault(part.authority, []).append(part.collection)
+    rows = [
+        {
+            "slug": one.code,
+            "name": one.name,
+            "dfe_number": one.dfe_number,
+            "liia_code": one.liia_code,
+            "keys": keys[one.code],
+            "takes_part_in": ", ".join(sorted(set(takes_part.get(one.code, [])))),
+        }
+        for one in found
+    ]
+    rows_or_json("Authorities", rows, as_json=as_json)
+
+
+@app.command()
+@plainly
+def key(
+    slug: str,
+    *,
+    name: Annotated[str, typer.Option(help="What the key is called, for example the system that holds it.")],
+    public_key: Annotated[Path, typer.Option("--public-key", help="OpenSSH public key file.")],
+    until: Annotated[str | None, typer.Option(help="Last day it is good, for example 2027-03-31.")] = None,
+) -> None:
+    """Let a key in for an authority."""
+    table = desk()
+    expires = date.fromisoformat(until) if until else None
+    print_key(table.add_key(authority_owner(_known(slug)), name, read_text(public_key), expires, by=operator()), slug)
+
+
+@app.command()
+@plainly
+def revoke(slug: str, fingerprint: str) -> None:
+    """Shut a key out, at once."""
+    desk().revoke_key(authority_owner(_known(slug)), fingerprint, by=operator())
+    out.print(f"{fingerprint} no longer opens {slug}.")
+
+
+@app.command()
+@plainly
+def participation(
+    slug: str,
+    collection: str,
+    *,
+    since: Annotated[str, typer.Option(help="First day, for example 2026-04-01.")],
+    until: Annotated[str | None, typer.Option(help="Last day.")] = None,
+    agreement: Annotated[str | None, typer.Option(help="Reference of the data-protection agreement.")] = None,
+    impact_assessment: Annotated[str | None, typer.Option(help="Reference of the impact assessment.")] = None,
+    note: Annotated[str, typer.Option(help="Why, for example 'agreed individually'.")] = "",
+) -> None:
+    """Record that an authority takes part in a collection, with its papers."""
+    table = desk()
+    kept = Participation(
+        authority=_known(slug),
+        collection=CollectionId(table.collection(collection).id),
+        since=date.fromisoformat(since),
+        until=date.fromisoformat(until) if until else None,
+        agreement=agreement,
+        impact_assessment=impact_assessment,
+        note=note,
+    )
+    with table.database.write() as tx:
+        changed = set_participation(tx, kept, by=operator(), at=table.clock.now())
+    out.print(f"{slug} takes part in {collection} since {since}." if changed else "It was on record already.")
+
+
+def _known(slug: str) -> AuthorityCode:
+    table = desk()
+    with table.database.read() as connection:
+        codes = [one.code for one in accounts.list_authorities(connection)]
+    if slug not in codes:
+        raise NotFoundError(f"There is no authority {slug!r}.", remedy="Run `gateway authority list`.")
+    return AuthorityCode(slug)
+
+
+def print_key(fingerprint: str, who: str) -> None:
+    """Say which key opens what."""
+    out.print(f"{fingerprint} opens {who}.")
