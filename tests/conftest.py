@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.ceph import s3_server  # noqa: F401 (a fixture that every test may ask for)
 from support.service import Installation, Service, install, serving
 
 
