@@ -18,7 +18,7 @@ from gateway.db import ledger as ledger_rows
 from gateway.db import submissions as rows
 from gateway.db.core import Database, Transaction
 from gateway.domain import merkle
-from gateway.domain.events import Event
+from gateway.domain.events import Event, Fact
 from gateway.domain.finding import ReportSummary
 from gateway.domain.london import instant_in_words
 from gateway.domain.names import AuthorityCode, Digest, FileId, Owner, SubmissionId, authority_owner
@@ -133,7 +133,7 @@ class Answers:
 
     def record(self, tx: Transaction, submission: Submission, receipt: Receipt, at: datetime) -> None:
         """Put on the ledger that the receipt was given."""
-        facts: dict[str, rows.Fact] = {"outcome": receipt.outcome.value, "sha256": receipt.digest}
+        facts: dict[str, Fact] = {"outcome": receipt.outcome.value, "sha256": receipt.digest}
         if receipt.outcome is State.ACCEPTED:
             rows.record(tx, submission, State.RECEIPTED, at, facts)
         else:
@@ -154,7 +154,7 @@ class Answers:
                 "london": instant_in_words(submission.received_at),
             },
             "files": [{"name": one.name, "size_bytes": one.size_bytes, "sha256": one.digest} for one in files],
-            "verify": f"ssh-keygen -Y verify -f allowed_signers -I gateway -n {RECEIPT_NAMESPACE} -s NAME.json.sig < NAME.json",
+            "verify": f"ssh-keygen -Y verify -f allowed_signers -I gateway -n {RECEIPT_NAMESPACE} -s X.json.sig < X.json",
         }
 
     def _evidence(self, key: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -24,7 +24,7 @@ from gateway.domain.names import Owner
 from gateway.errors import NotFoundError
 from gateway.sealing.container import open_sealed, seal_bytes
 from gateway.sealing.keys import Keyring
-from gateway.storage import Storage
+from gateway.storage.port import Storage
 
 
 class Area(StrEnum):
@@ -49,11 +49,20 @@ class ShelfEntry:
 class Shelf:
     """Puts things into homes and reads them back."""
 
-    def __init__(self, database: Database, storage: Storage, keyring: Keyring, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        storage: Storage,
+        keyring: Keyring,
+        clock: Clock,
+        *,
+        on_collected: Callable[[Owner, str, str], None],
+    ) -> None:
         self._database = database
         self._storage = storage
         self._keyring = keyring
         self._clock = clock
+        self._on_collected = on_collected
 
     def put(self, owner: Owner, area: str, folder: str, name: str, content: bytes) -> str:
         """Seal and place something; return its id, also where the place was taken before.
@@ -136,6 +145,7 @@ class Shelf:
             tx.append(
                 Event(action="collected", subject=f"outbox:{entry}", at=at, actor=row.owner, facts={"name": row.name})
             )
+        self._on_collected(row.owner, row.folder, row.name)
 
     def recall(self, owner: Owner, area: str, folder: str, name: str) -> bool:
         """Take something back that nobody collected yet.

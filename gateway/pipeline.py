@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -23,6 +22,7 @@ from gateway.clock import Clock
 from gateway.db import submissions as rows
 from gateway.db.core import Database, Transaction
 from gateway.domain.collection import Collection
+from gateway.domain.events import Fact
 from gateway.domain.finding import ReportSummary
 from gateway.domain.names import AuthorityCode, CollectionId, FileId, SubmissionId
 from gateway.domain.states import State
@@ -41,7 +41,7 @@ from gateway.engine import Once
 from gateway.errors import StorageError
 from gateway.homes import Area, Shelf
 from gateway.sealing.seal import Sealer
-from gateway.storage import Storage
+from gateway.storage.port import Storage
 from gateway.validation.report import ReportHeading, render_csv, render_html, render_json
 from gateway.validation.scanner import Scanner
 from gateway.validation.validate import AuthorityNumbers, normalised_tables, validate
@@ -91,7 +91,9 @@ class Directory(Protocol):
 class Announce(Protocol):
     """Raises a notice to an authority, in the transaction that records what it is about."""
 
-    def __call__(self, tx: Transaction, kind: str, submission: Submission, at: datetime) -> None:
+    def __call__(
+        self, tx: Transaction, outcome: State, submission: Submission, report: ReportSummary | None
+    ) -> None:
         """Raise it once."""
 
 
@@ -188,7 +190,7 @@ class Steps:
         submission = sealed.accepted.submission
         for one in sealed.objects:
             waiting = Path(one.holding)
-            if not waiting.exists():
+            if not one.holding or not waiting.exists():
                 if self.storage.head(one.key) is None:
                     raise StorageError(
                         f"The sealed bytes of {one.resource} of submission {submission.id} are gone from the holding.",
@@ -242,13 +244,11 @@ class Steps:
         report: ReportSummary | None = None,
         duplicate_of: SubmissionId | None = None,
     ) -> Refusal:
-        facts: dict[str, rows.Fact] = {"by_code": dict(report.by_code)} if report else {}
+        facts: dict[str, Fact] = {"by_code": dict(report.by_code)} if report else {}
         if duplicate_of is not None:
             facts["duplicate_of"] = duplicate_of
         self._record(submission, state, facts)
-        return Refusal(
-            submission=submission, state=state, reason=reason, report=report, duplicate_of=duplicate_of
-        )
+        return Refusal(submission=submission, state=state, reason=reason, report=report, duplicate_of=duplicate_of)
 
     def _finish(
         self,
@@ -262,12 +262,12 @@ class Steps:
         at = self.clock.now()
         with self.database.write() as tx:
             self.answers.record(tx, submission, receipt, at)
-            self.announce(tx, outcome.value, submission, at)
+            self.announce(tx, outcome, submission, report)
             rows.finish(tx, submission.id, at)
         log.info("receipted", action="receipted", submission=submission.id, outcome=outcome.value)
         return receipt
 
-    def _record(self, submission: Submission, state: State, facts: Mapping[str, rows.Fact]) -> None:
+    def _record(self, submission: Submission, state: State, facts: Mapping[str, Fact]) -> None:
         with self.database.write() as tx:
             rows.record(tx, submission, state, self.clock.now(), facts)
         log.info(state.value, action=state.value, submission=submission.id)

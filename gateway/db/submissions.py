@@ -21,7 +21,7 @@ from gateway.domain.expectation import Owed
 from gateway.domain.names import AuthorityCode, Channel, CollectionId, Digest, FileId, SubmissionId
 from gateway.domain.period import Period
 from gateway.domain.states import ACCEPTED_STATES, State, may_follow
-from gateway.domain.submission import ReceivedFile, Sealed, Submission
+from gateway.domain.submission import ReceivedFile, Sealed, SealedObject, Submission
 from gateway.errors import NotFoundError
 
 submissions = sa.Table(
@@ -305,6 +305,24 @@ def stored_keys(connection: Connection, submission: SubmissionId) -> Mapping[str
     return {row.resource: row.key for row in rows}
 
 
+def stored(connection: Connection, submission: SubmissionId) -> list[SealedObject]:
+    """Return a submission's stored objects; none where it was not stored."""
+    rows = connection.execute(
+        sa.select(stored_objects).where(stored_objects.c.submission == submission).order_by(stored_objects.c.resource)
+    )
+    return [
+        SealedObject(
+            resource=row.resource,
+            holding="",
+            key=row.key,
+            size_bytes=row.size_bytes,
+            digest=Digest(row.digest),
+            plain_digest=Digest(row.plain_digest),
+        )
+        for row in rows
+    ]
+
+
 def load(connection: Connection, submission: SubmissionId) -> Standing:
     """Read one submission.
 
@@ -514,6 +532,7 @@ def _standing(connection: Connection, row: Row[tuple[object, ...]]) -> Standing:
             channel=Channel(row.channel),
             sent_by=row.sent_by,
             received_at=row.received_at,
+            last_file_at=row.last_file_at,
             files=tuple(_files(files)),
             trouble=row.trouble,
         ),

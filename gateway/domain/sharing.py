@@ -64,6 +64,11 @@ class Authorisation:
     conditions: tuple[str, ...] = ()
     document_digest: Digest | None = None
     """SHA-256 of the minute."""
+    proposed_at: datetime | None = None
+    approved_at: datetime | None = None
+    revoked_by: str | None = None
+    revoked_reason: str = ""
+    """Free text, which may name a person: kept in the register, never in the ledger."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,3 +142,17 @@ class Delivery:
     attempts: int = 0
     trouble: str = ""
     authorities: tuple[str, ...] = field(default=())
+    fields: tuple[str, ...] = ()
+    """``resource.column`` names that were in it."""
+    measures: tuple[str, ...] = ("*",)
+    lciib_reference: str = ""
+    recipe_digest: Digest | None = None
+    """SHA-256 of the recipe as it was: a changed recipe makes another delivery."""
+    edition: int = 1
+    """Counts the deliveries of one extract for one period."""
+    changed_at: datetime | None = None
+    """When it came into its state."""
+    sealed_digest: Digest | None = None
+    """SHA-256 of what lies in the outbox; ``digest`` is of the extract before sealing."""
+    recalled: bool = False
+    """For a withdrawn one: it is certain that nothing of it is left with the recipient's channel."""

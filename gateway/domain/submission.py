@@ -62,6 +62,9 @@ class Submission:
     channel: Channel
     sent_by: str
     received_at: datetime
+    """When its first file came."""
+    last_file_at: datetime
+    """When its last file came: what counts for being in time."""
     files: tuple[ReceivedFile, ...]
     trouble: str = ""
     """Why it was not recognised and what was expected, in words for the authority."""

@@ -18,9 +18,9 @@ import uuid_utils
 
 from gateway.clock import Clock
 from gateway.db import submissions as rows
-from gateway.db.core import Database
+from gateway.db.core import Database, Transaction
 from gateway.domain import collection as kinds
-from gateway.domain.names import AuthorityCode, Channel, CollectionId, FileId, SubmissionId
+from gateway.domain.names import AuthorityCode, Channel, CollectionId, Digest, FileId, SubmissionId
 from gateway.domain.period import Period
 from gateway.domain.states import State
 from gateway.domain.submission import Drop, ReceivedFile, Submission
@@ -171,7 +171,7 @@ class Reception:
             authority=authority,
             folder=folder,
             name=name,
-            digest=rows.Digest(digest),
+            digest=Digest(digest),
             size_bytes=size,
             channel=channel,
             sent_by=sent_by,
@@ -206,7 +206,7 @@ class Reception:
         return recognise(self._catalogue, drop.folder, drop.name, sniffed)
 
     def _place_for(
-        self, tx: rows.Transaction, drop: Drop, found: Recognised | Refused | Unrecognised
+        self, tx: Transaction, drop: Drop, found: Recognised | Refused | Unrecognised
     ) -> tuple[Submission, bool]:
         """Return the submission a drop belongs to, and whether it is whole with it."""
         is_part = False
@@ -259,6 +259,7 @@ def _new_submission(drop: Drop, found: Recognised | Refused | Unrecognised) -> S
         channel=drop.channel,
         sent_by=drop.sent_by,
         received_at=drop.received_at,
+        last_file_at=drop.received_at,
         files=(),
         trouble=trouble,
     )
