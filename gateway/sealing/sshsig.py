@@ -42,6 +42,14 @@ class Signer:
         lines = textwrap.wrap(base64.b64encode(blob).decode(), _LINE)
         return "\n".join([_BEGIN, *lines, _END]) + "\n"
 
+    def sign_raw(self, message: bytes) -> bytes:
+        """Return the bare 64-byte Ed25519 signature over ``message``, for formats of their own (checkpoints)."""
+        return self._key.sign(message)
+
+    def public_bytes(self) -> bytes:
+        """Return the bare 32-byte public key."""
+        return self._key.public_key().public_bytes_raw()
+
     def public_line(self, comment: str) -> str:
         """Return the public key as one line, for an ``authorized_keys`` file or for people. No line end."""
         return f"{_KEY_TYPE.decode()} {base64.b64encode(self._public).decode()} {comment}".rstrip()

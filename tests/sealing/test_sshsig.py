@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from gateway.errors import TamperedError
 from gateway.sealing.sshsig import Signer, verify
@@ -74,6 +74,10 @@ def test_a_signature_fits_its_message_namespace_and_key_only() -> None:
 
 def test_the_same_receipt_gets_the_same_signature() -> None:
     assert SIGNER.sign(RECEIPT, NAMESPACE) == SIGNER.sign(RECEIPT, NAMESPACE)
+
+
+def test_a_bare_signature_fits_the_bare_key() -> None:
+    Ed25519PublicKey.from_public_bytes(SIGNER.public_bytes()).verify(SIGNER.sign_raw(RECEIPT), RECEIPT)
 
 
 def test_a_signature_needs_a_namespace() -> None:
