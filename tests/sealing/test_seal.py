@@ -55,6 +55,7 @@ def accepted() -> Return:
         channel=Channel.SFTP,
         sent_by="test",
         received_at=datetime(2026, 11, 25, tzinfo=UTC),
+        last_file_at=datetime(2026, 11, 25, tzinfo=UTC),
         files=(),
     )
     summary = ReportSummary(accepted=True, errors=0, queries=0, by_code={}, rows={})
