@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -223,6 +224,8 @@ class FolderWatcher:
                 Path(directory).rmdir()
 
     def _listen(self) -> None:
+        # watchdog warns, with the folder's name, when a new folder is seen twice at once: harmless, and no business of a log.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, r"watchdog\.observers")
         observer = Observer()
         try:
             observer.schedule(_Bell(self._wake), str(self._root), recursive=True)
