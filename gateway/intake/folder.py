@@ -224,7 +224,7 @@ class FolderWatcher:
                 Path(directory).rmdir()
 
     def _listen(self) -> None:
-        # watchdog warns, with the folder's name, when a new folder is seen twice at once: harmless, and no business of a log.
+        # When a new folder is seen twice at once watchdog warns, with the folder's name: harmless, and no business of a log.
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, r"watchdog\.observers")
         observer = Observer()
         try:
