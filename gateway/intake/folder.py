@@ -224,7 +224,7 @@ class FolderWatcher:
                 Path(directory).rmdir()
 
     def _listen(self) -> None:
-        # When a new folder is seen twice at once watchdog warns, with the folder's name: harmless, and no business of a log.
+        # A new folder seen twice at once makes watchdog warn with the folder's name: harmless, and not for a log.
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, r"watchdog\.observers")
         observer = Observer()
         try:
