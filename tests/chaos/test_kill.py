@@ -283,7 +283,7 @@ def _arrivals(home: Home, count: int) -> Counter[str]:
         return found if len(found) >= count else None
 
     paths = wait_until(all_there, what="arrival receipts") if count else []
-    return Counter(json.dumps(json.loads(home.read(path))["file"], sort_keys=True) for path in paths)
+    return Counter(json.loads(home.read(path))["submission"] for path in paths)
 
 
 def test_each_notice_is_there_once(survivors: tuple[Service, Tally]) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from support.ceph import S3Server
 from support.homes import looking
 from support.returns import RIIA, digest, riia, written
-from support.service import Service
+from support.service import Installation, Service, serving
+
+from gateway.storage.s3 import make_client
 
 
 def test_a_file_put_into_a_watched_folder_is_answered_in_the_home(service: Service, tmp_path: Path) -> None:
@@ -30,6 +34,37 @@ def test_a_file_dropped_while_the_service_is_down_is_taken_at_start_and_once(ser
     service.restart()
     with looking(service.account("hackney")) as home:
         assert len(home.outcomes_for(digest(content))) == 1
+
+
+@pytest.mark.s3
+def test_an_object_put_into_the_bucket_is_answered_in_the_home_and_sealed_into_another_bucket(
+    installed: Installation, s3_server: S3Server, tmp_path: Path
+) -> None:
+    client = make_client(
+        endpoint_url=s3_server.endpoint_url, access_key=s3_server.access_key, secret_key=s3_server.secret_key
+    )
+    for bucket in ("story-inbox", "story-storage"):
+        client.create_bucket(Bucket=bucket)
+    installation = installed.copied_to(
+        tmp_path / "gateway",
+        AWS_ACCESS_KEY_ID=s3_server.access_key,
+        AWS_SECRET_ACCESS_KEY=s3_server.secret_key,
+        GATEWAY__S3_INTAKE__ENABLED="true",
+        GATEWAY__S3_INTAKE__ENDPOINT_URL=s3_server.endpoint_url,
+        GATEWAY__S3_INTAKE__BUCKET="story-inbox",
+        GATEWAY__S3_INTAKE__POLL_SECONDS="0.5",
+        GATEWAY__STORAGE__KIND="s3",
+        GATEWAY__STORAGE__ENDPOINT_URL=s3_server.endpoint_url,
+        GATEWAY__STORAGE__BUCKET="story-storage",
+    )
+    content = riia("camden", "2025-26-Q4", contacts=74)
+    with serving(installation) as service:
+        client.put_object(Bucket="story-inbox", Key=f"camden/inbox/{RIIA}/2025-26-Q4/q4.csv", Body=content)
+        with looking(service.account("camden")) as home:
+            assert home.outcome_for(digest(content)).outcome == "accepted"
+        keys = [one["Key"] for one in client.list_objects_v2(Bucket="story-storage")["Contents"]]
+        assert [key for key in keys if RIIA in key and "camden" in key]
+        assert len([one for one in service.at.submissions() if _has(one, digest(content))]) == 1
 
 
 def test_the_command_line_submits(service: Service, tmp_path: Path) -> None:
