@@ -1,0 +1,1 @@
+"""How a delivery reaches its recipient: one file a transport, each behind ``routing.ports.Transport``."""
