@@ -12,22 +12,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import NamedTuple
 
 import uuid_utils
 
-from gateway.domain.collection import Collection, Grain
+from gateway.domain.collection import Collection
 from gateway.domain.events import Event, Fact
 from gateway.domain.failure import GatewayError
-from gateway.domain.names import AuthorityCode, CollectionId, Digest, RecipientCode
+from gateway.domain.names import CollectionId, Digest, RecipientCode
 from gateway.domain.sharing import Delivery, Deny, Permit, Recipient, ReleaseRequest
 from gateway.domain.states import DELIVERY_MAY_FOLLOW, DeliveryState
 from routing.errors import DeliveryError, NotFoundError
 from routing.extract import OpenTable, cover_note, cut
-from routing.policy import decide, explain
+from routing.intent import Intent, Intents
+from routing.policy import explain
 from routing.ports import (
     Accepted,
     AcceptedReturn,
@@ -59,50 +60,6 @@ class RoutingOutcome(NamedTuple):
     """Why others did not get it, each beginning with the extract's name."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Intent:
-    """What should be delivered now, or why nothing should."""
-
-    recipe: Recipe
-    request: ReleaseRequest
-    decision: Permit | Deny
-    recipient: Recipient | None
-    returns: tuple[AcceptedReturn, ...]
-    """Those that are permitted, by authority."""
-
-    @property
-    def submissions(self) -> tuple[str, ...]:
-        return tuple(sorted(one.submission for one in self.returns))
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """Why nothing may go; empty where something may."""
-        if isinstance(self.decision, Deny):
-            return self.decision.reasons
-        if self.recipient is None or not self.recipient.seal_keys:
-            code = self.request.recipient
-            remedy = f"add one with `gateway recipient add {code} --age-key age1...`"
-            return (f"recipient: {code} has no key to seal to; {remedy}",)
-        return ()
-
-    def key(self, permit: Permit, spent: set[str]) -> str:
-        """Return the natural key; a delivery that was withdrawn spends its key, so the same again gets the next."""
-        names: list[str] = [
-            self.recipe.name,
-            self.recipe.digest,
-            self.request.recipient,
-            permit.authorisation,
-            self.request.period,
-            *self.submissions,
-        ]
-        turn = 0
-        while True:
-            key = sha256("\n".join([*names, str(turn)]).encode()).hexdigest()
-            if key not in spent:
-                return key
-            turn += 1
-
-
 class Router:
     """Decides and delivers.
 
@@ -132,10 +89,15 @@ class Router:
         clock: Clock,
     ) -> None:
         self._recipes = recipes
-        self._collections = collections
-        self._register = register
+        self._intents = Intents(
+            recipes=recipes,
+            collections=collections,
+            register=register,
+            participations=participations,
+            accepted=accepted,
+            clock=clock,
+        )
         self._store = deliveries
-        self._participations = participations
         self._accepted = accepted
         self._seal = seal
         self._transport = transport
@@ -175,7 +137,7 @@ class Router:
         trouble = None
         for delivery in self._store.in_states(*_LIVE):
             try:
-                if why := self._no_longer_allowed(delivery):
+                if why := self._intents.no_longer_allowed(delivery):
                     self._withdraw(delivery, why)
             except GatewayError as error:
                 trouble = error
@@ -209,7 +171,7 @@ class Router:
             raise NotFoundError(
                 f"There is no extract {extract[:80]!r}.", remedy=f"The extracts are {', '.join(sorted(self._recipes))}."
             )
-        intent = self._intent(recipe, period)
+        intent = self._intents.of(recipe, period)
         return intent.request, intent.decision
 
     def explain(self, extract: str, period: str) -> str:
@@ -220,7 +182,7 @@ class Router:
         """Take one extract to its recipient; return the delivery's id or the refusal."""
         for _ in range(_LOOKS):
             before = self._store.about(recipe.name, period)  # read first: all of it was planned on older knowledge
-            intent = self._intent(recipe, period)
+            intent = self._intents.of(recipe, period)
             if intent.reasons or isinstance(intent.decision, Deny):
                 return None, self._refuse(intent, before)
             delivery = self._standing(intent, intent.decision, before) or self._plan(intent, intent.decision, before)
@@ -236,45 +198,11 @@ class Router:
             passing=True,
         )
 
-    def _intent(self, recipe: Recipe, period: str) -> _Intent:
-        returns = {one.authority: one for one in self._accepted.current(recipe.collection, period)}
-        collection = self._collections.get(recipe.collection)
-        request = ReleaseRequest(
-            recipient=recipe.recipient,
-            collection=recipe.collection,
-            child_level=collection is None or collection.grain is not Grain.AGGREGATE,
-            period=period,
-            fields=recipe.fields,
-            authorities=tuple(sorted(returns)),
-            purpose=recipe.purpose,
-            measures=recipe.measures,
-        )
-        decision, recipient = self._decide(request)
-        permitted = decision.authorities if isinstance(decision, Permit) else ()
-        return _Intent(
-            recipe=recipe,
-            request=request,
-            decision=decision,
-            recipient=recipient,
-            returns=tuple(returns[one] for one in sorted(permitted)),
-        )
-
-    def _decide(self, request: ReleaseRequest, only: str | None = None) -> tuple[Permit | Deny, Recipient | None]:
-        at, recipient = self._clock.now(), self._register.recipient(request.recipient)
-        decided = decide(
-            request,
-            authorisations=[one for one in self._register.authorisations(at=at) if only in (None, one.id)],
-            recipient=recipient,
-            participation=self._participations.of(request.collection),
-            at=at,
-        )
-        return decided, recipient
-
-    def _refuse(self, intent: _Intent, before: Sequence[Delivery]) -> str:
+    def _refuse(self, intent: Intent, before: Sequence[Delivery]) -> str:
         """Record why nothing goes, once for the same returns and reasons, and take back what is on its way."""
         recipe, period, reasons = intent.recipe, intent.request.period, intent.reasons
         for delivery in before:
-            if delivery.state in _LIVE and self._no_longer_allowed(delivery):
+            if delivery.state in _LIVE and self._intents.no_longer_allowed(delivery):
                 self._withdraw(delivery, reasons[0])
         authorities: list[str] = list(intent.request.authorities)
         subject = f"extract:{recipe.name}/{period}"
@@ -292,7 +220,7 @@ class Router:
         )
         return f"{recipe.name}: {recipe.recipient}: {'; '.join(reasons)}"
 
-    def _standing(self, intent: _Intent, permit: Permit, before: Sequence[Delivery]) -> Delivery | None:
+    def _standing(self, intent: Intent, permit: Permit, before: Sequence[Delivery]) -> Delivery | None:
         """Return the delivery that says exactly this already, also under another decision that is still in force."""
         for delivery in reversed(before):
             same = (
@@ -301,11 +229,11 @@ class Router:
                 and (delivery.submissions, delivery.fields, delivery.measures)
                 == (intent.submissions, permit.fields, permit.measures)
             )
-            if same and not self._no_longer_allowed(delivery):
+            if same and not self._intents.no_longer_allowed(delivery):
                 return delivery
         return None
 
-    def _plan(self, intent: _Intent, permit: Permit, before: Sequence[Delivery]) -> Delivery:
+    def _plan(self, intent: Intent, permit: Permit, before: Sequence[Delivery]) -> Delivery:
         recipe, period = intent.recipe, intent.request.period
         key = intent.key(permit, _spent(before))
 
@@ -337,7 +265,7 @@ class Router:
 
         return self._store.plan(key, recipe.name, period, make)
 
-    def _deliver(self, delivery: Delivery, intent: _Intent, permit: Permit) -> bool:
+    def _deliver(self, delivery: Delivery, intent: Intent, permit: Permit) -> bool:
         """Cut, seal, decide again, hand over. False where it is to be looked at anew."""
         if delivery.state not in _UNDER_WAY:
             return False  # another call took it back in the meantime
@@ -379,7 +307,7 @@ class Router:
         """Decide again. Where the delivery is still what should go, take the others back; else withdraw it."""
         recipe = self._recipes[delivery.recipe]
         before = self._store.about(recipe.name, delivery.period)
-        intent = self._intent(recipe, delivery.period)
+        intent = self._intents.of(recipe, delivery.period)
         if intent.reasons or isinstance(intent.decision, Deny):
             self._withdraw(delivery, intent.reasons[0])
             return False
@@ -393,27 +321,6 @@ class Router:
         for other in before:
             if other.id != delivery.id and other.state in _LIVE:
                 self._withdraw(other, f"superseded by delivery {delivery.id}")
-
-    def _no_longer_allowed(self, delivery: Delivery) -> str:
-        """Say why a delivery may not stand any more; empty where it may."""
-        recipe = self._recipes.get(delivery.recipe)
-        if recipe is None:
-            return "its extract is no longer there"
-        collection = self._collections.get(recipe.collection)
-        request = ReleaseRequest(
-            recipient=delivery.recipient,
-            collection=recipe.collection,
-            child_level=collection is None or collection.grain is not Grain.AGGREGATE,
-            period=delivery.period,
-            fields=delivery.fields,
-            authorities=tuple(AuthorityCode(one) for one in delivery.authorities),
-            purpose=recipe.purpose,
-            measures=delivery.measures,
-        )
-        decision, _ = self._decide(request, delivery.authorisation)
-        if isinstance(decision, Deny):
-            return decision.reasons[0]
-        return decision.left_out[0] if decision.left_out else ""
 
     def _withdraw(self, delivery: Delivery, why: str) -> None:
         """Take a delivery back, whichever state it is in by now; a collected one is marked so and stays."""
