@@ -98,6 +98,10 @@ class Collection:
     retention_years: int = 6
     refused_resources: tuple[str, ...] = ()
     """Tables nobody may hold: refused at the door."""
+    refused_because: str = "nobody may hold it"
+    """Why, in words for the authority."""
+    ignored_sheets: tuple[str, ...] = ()
+    """Sheets of a workbook that are no tables."""
     media: tuple[str, ...] = ("csv",)
     """Accepted formats: csv, xlsx, xml, zip."""
     assumptions: tuple[str, ...] = ()

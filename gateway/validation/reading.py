@@ -1,0 +1,449 @@
+"""Turns dropped files into tables of text, safely: CSV, workbooks, and zip files of these.
+
+* Everything has a limit: size, members of a zip, how far it unpacks, a line's length, a cell's length.
+* What is wrong with a file's form is a finding with its place; nothing here raises for bad content.
+* Row numbers are those a spreadsheet shows: the header is row 1, or wherever it stands in a sheet.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from typing import BinaryIO
+
+from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+
+from gateway.domain.collection import Collection, Package, ResourceOutline
+from gateway.domain.finding import Cell, Finding
+from gateway.domain.submission import ReceivedFile
+from gateway.validation.recognise import recognise_member, sniff
+
+MAX_LINE_BYTES = 1024 * 1024
+"""A line longer than this is no row of any collection; the widest has some forty columns."""
+MAX_CELL_CHARACTERS = 100_000
+MAX_ZIP_MEMBERS = 200
+MAX_ZIP_RATIO = 200
+"""Text packs about 20 to 1; 200 is a bomb."""
+MAX_UNPACKED_BYTES = 2 * 1024**3
+_HEADER_LOOK_ROWS = 15
+_LETTERS = 26
+
+
+@dataclass(kw_only=True)
+class RawTable:
+    """One table as text.
+
+    Attributes:
+        resource: its name.
+        file: the file it came from.
+        labels: the header as sent, in order.
+        rows: cells as sent; each row is as long as it was.
+        numbers: the number of each row, as a spreadsheet shows it.
+    """
+
+    resource: str
+    file: str
+    labels: list[str]
+    rows: list[list[str]] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Read:
+    """Everything that was read."""
+
+    tables: list[RawTable] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def column_letter(index: int) -> str:
+    """Return the letter of a column as a spreadsheet shows it; 0 is A, 26 is AA."""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, _LETTERS)
+        letters = chr(ord("A") + rest) + letters
+    return letters
+
+
+def read_files(
+    files: Sequence[tuple[ReceivedFile, Callable[[], BinaryIO]]], collection: Collection, package: Package
+) -> Read:
+    """Read every file of a submission."""
+    read = Read()
+    for file, opener in files:
+        if file.size_bytes > collection.max_bytes:
+            limit = collection.max_bytes // 1024**2
+            _add(
+                read,
+                "file-too-large",
+                file.name,
+                f"The file is larger than {limit} MB.",
+                "Split it or remove what is not asked for.",
+                resource=file.resource or "",
+            )
+            continue
+        with opener() as source:
+            content = source.read()
+        if file.resource is not None:
+            _read_csv(read, content, file.name, file.resource)
+        else:
+            _read_whole(read, content, file.name, collection, package)
+    return read
+
+
+def _add(
+    read: Read,
+    code: str,
+    file: str,
+    message: str,
+    remedy: str,
+    *,
+    resource: str = "",
+    row: int | None = None,
+    rule: str = "",
+) -> None:
+    read.findings.append(
+        Finding(code=code, file=file, resource=resource, row=row, message=message, remedy=remedy, rule=rule)
+    )
+
+
+# -- CSV -------------------------------------------------------------------------------------------------------------
+
+
+def _read_csv(read: Read, content: bytes, file: str, resource: str) -> None:
+    text = _decode(read, content, file, resource)
+    if text is None or not _fits_limits(read, text, file, resource):
+        return
+    first = text.split("\n", 1)[0]
+    delimiter = max((",", ";", "\t", "|"), key=first.count)
+    if delimiter != "," and first.count(delimiter) > 0:
+        names = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+        _add(
+            read, "wrong-delimiter", file, f"The columns are separated by {names[delimiter]}, not by commas.",
+            "Save it as CSV with commas: in Excel choose 'CSV UTF-8 (Comma delimited)'.", resource=resource, row=1,
+            rule="comma between columns",
+        )  # fmt: skip
+        return
+    _parse(read, text, RawTable(resource=resource, file=file, labels=[]))
+
+
+def _decode(read: Read, content: bytes, file: str, resource: str) -> str | None:
+    if not content.strip():
+        _add(read, "empty-file", file, "The file is empty.", "Export it again and send it.", resource=resource)
+        return None
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        try:
+            text = content.decode("utf-16")
+        except UnicodeDecodeError:
+            _add(
+                read,
+                "encoding-error",
+                file,
+                "The file begins as UTF-16 and is not valid UTF-16.",
+                "Save it as UTF-8.",
+                resource=resource,
+            )
+            return None
+        read.notes.append("A file was written as UTF-16 and was read as such; UTF-8 is preferred.")
+        return text
+    if content.startswith(b"PK\x03\x04") or content.startswith(b"\xd0\xcf\x11\xe0"):
+        _add(
+            read, "wrong-format", file, "The file is named as a CSV and is a workbook or a zip file.",
+            "Save it as CSV UTF-8, or give it its right ending.", resource=resource,
+        )  # fmt: skip
+        return None
+    place = content.find(b"\0")
+    if place >= 0:
+        row = content.count(b"\n", 0, place) + 1
+        _add(
+            read, "nul-byte", file, "The file holds NUL bytes, which no text has.",
+            "Export it again; if it stays so, tell your supplier.", resource=resource, row=row, rule="plain text",
+        )  # fmt: skip
+        return None
+    if content.startswith(b"\xef\xbb\xbf"):
+        read.notes.append("A file began with a byte-order mark, which was taken off.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        read.notes.append("A file was not UTF-8 and was read as Windows-1252 (Western European); UTF-8 is preferred.")
+        return content.decode("cp1252", "replace")
+
+
+def _fits_limits(read: Read, text: str, file: str, resource: str) -> bool:
+    start = row = 0
+    while start < len(text):
+        row += 1
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        if end - start > MAX_LINE_BYTES:
+            _add(
+                read, "line-too-long", file, f"Line {row} is {end - start:,} characters long; no row of this collection is.",
+                "Check that lines end with a line break and that quotation marks are closed.", resource=resource, row=row,
+                rule=f"at most {MAX_LINE_BYTES:,} characters a line",
+            )  # fmt: skip
+            return False
+        start = end + 1
+    return True
+
+
+def _parse(read: Read, text: str, table: RawTable) -> None:
+    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    number = 0
+    try:
+        for number, cells in enumerate(reader, start=1):  # noqa: B007 (told when the next row breaks)
+            if number == 1:
+                table.labels = cells
+            else:
+                table.rows.append(cells)
+                table.numbers.append(number)
+    except csv.Error as error:
+        unclosed = "end of data" in str(error) or "field larger" in str(error)
+        _add(
+            read,
+            "unclosed-quote" if unclosed else "quote-error",
+            table.file,
+            "A quotation mark is opened and never closed." if unclosed else "A quotation mark stands where none may.",
+            "Close the quotation mark, or write two of them for one inside a cell.",
+            resource=table.resource,
+            row=number + 1,
+            rule="RFC 4180",
+        )
+        return
+    read.tables.append(table)
+
+
+# -- workbooks and zip files -----------------------------------------------------------------------------------------
+
+
+def _read_whole(read: Read, content: bytes, file: str, collection: Collection, package: Package) -> None:
+    sniffed = sniff(lambda: io.BytesIO(content), file)
+    if sniffed.kind == "empty":
+        _add(read, "empty-file", file, "The file is empty.", "Export it again and send it.")
+    elif sniffed.kind == "xlsx" and "xlsx" in collection.media:
+        _read_workbook(read, content, file, collection, package)
+    elif sniffed.kind == "zip" and "zip" in collection.media and not file.lower().endswith(".xlsx"):
+        _read_zip(read, content, file, collection, package)
+    else:
+        wanted = " or ".join(collection.media)
+        locked = content.startswith(b"\xd0\xcf\x11\xe0")
+        _add(
+            read,
+            "wrong-format",
+            file,
+            "The workbook is an old .xls or is protected by a password."
+            if locked
+            else "The content is not what the file's ending says.",
+            f"Send {wanted}, without a password. In Excel: Save As, Excel Workbook (.xlsx)."
+            if "xlsx" in collection.media
+            else f"Send {wanted}.",
+            rule=f"a file of type {wanted}",
+        )
+
+
+def _read_zip(read: Read, content: bytes, file: str, collection: Collection, package: Package) -> None:
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(content))
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        _add(read, "wrong-format", file, "The zip file is damaged.", "Make it again and send it.")
+        return
+    with archive:
+        members = [one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX/")]
+        if not _zip_is_safe(read, members, file):
+            return
+        for one in members:
+            name = one.filename.rpartition("/")[2]
+            try:
+                inner = _unpacked(archive, one)
+            except (zipfile.BadZipFile, RuntimeError, OSError, EOFError, NotImplementedError, ValueError):
+                _add(read, "wrong-format", name, "A file in the zip cannot be unpacked.", "Make the zip file again.")
+                continue
+            _read_member(read, inner, name, collection, package)
+
+
+def _zip_is_safe(read: Read, members: Sequence[zipfile.ZipInfo], file: str) -> bool:
+    total = sum(one.file_size for one in members)
+    packed = sum(one.compress_size for one in members)
+    if any(one.flag_bits & 1 for one in members):
+        _add(
+            read, "password-protected", file, "The zip file is protected by a password.",
+            "Send it without a password: the connection and everything we keep is encrypted.",
+        )  # fmt: skip
+        return False
+    if not members:
+        _add(read, "empty-file", file, "The zip file holds no file.", "Make it again and send it.")
+        return False
+    if len(members) > MAX_ZIP_MEMBERS or total > MAX_UNPACKED_BYTES or total > MAX_ZIP_RATIO * max(packed, 1024):
+        _add(
+            read, "zip-too-large", file, "The zip file unpacks to far more than a return holds.",
+            "Put only the tables of this return into it.",
+            rule=f"at most {MAX_ZIP_MEMBERS} files, {MAX_UNPACKED_BYTES // 1024**3} GB, {MAX_ZIP_RATIO} to 1",
+        )  # fmt: skip
+        return False
+    return True
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    with archive.open(member) as source:
+        content = source.read(member.file_size + 1)
+    if len(content) > member.file_size:
+        message = "larger than it says"
+        raise ValueError(message)
+    return content
+
+
+def _read_member(read: Read, content: bytes, name: str, collection: Collection, package: Package) -> None:
+    sniffed = sniff(lambda: io.BytesIO(content), name)
+    if sniffed.kind == "zip":
+        _add(read, "nested-zip", name, "The zip file holds another zip file.", "Put the tables into one zip file.")
+        return
+    if sniffed.kind == "xlsx" and "xlsx" in collection.media:
+        _read_workbook(read, content, name, collection, package)
+        return
+    resource = recognise_member(collection, name, sniffed)
+    if resource in collection.refused_resources:
+        _refused(read, name, resource or "", collection)
+    elif resource is None or resource not in {one.name for one in package.resources}:
+        _add(
+            read, "unknown-table", name, "A file in the zip is no table of this collection.",
+            f"Leave it out. The tables are {', '.join(one.name for one in package.resources)}.",
+        )  # fmt: skip
+    else:
+        _read_csv(read, content, name, resource)
+
+
+def _refused(read: Read, file: str, resource: str, collection: Collection) -> None:
+    _add(
+        read, "refused-table", file, f"Table {resource} is refused: {collection.refused_because}.",
+        "Take it out and send the rest.", resource=resource, rule="tables nobody may hold",
+    )  # fmt: skip
+
+
+def _read_workbook(read: Read, content: bytes, file: str, collection: Collection, package: Package) -> None:
+    try:
+        book = CalamineWorkbook.from_filelike(io.BytesIO(content))
+    except PasswordError:
+        _add(
+            read,
+            "password-protected",
+            file,
+            "The workbook is protected by a password.",
+            "Save it without one and send it.",
+        )
+        return
+    except (CalamineError, OSError, ValueError):
+        _add(
+            read,
+            "wrong-format",
+            file,
+            "The workbook cannot be read.",
+            "Open it in Excel, save it as .xlsx and send it.",
+        )
+        return
+    by_sheet = {(one.sheet or one.name).casefold(): one for one in package.resources}
+    ignored = {one.casefold() for one in collection.ignored_sheets}
+    refused = {one.replace("_", " ").casefold(): one for one in collection.refused_resources}
+    for name in book.sheet_names:
+        key = name.strip().casefold()
+        if key in ignored:
+            continue
+        rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+        if key in refused:
+            if sum(1 for row in rows if any(cell not in ("", None) for cell in row)) > 1:
+                _refused(read, f"{file}, sheet {name}", refused[key], collection)
+            continue
+        outline = by_sheet.get(key)
+        if outline is None:
+            read.notes.append("A sheet that is no list of this collection was passed over.")
+            continue
+        _read_sheet(read, rows, file, outline)
+
+
+def _read_sheet(read: Read, rows: Sequence[Sequence[object]], file: str, outline: ResourceOutline) -> None:
+    wanted = {label.casefold() for label in outline.labels}
+
+    def likeness(row: Sequence[object]) -> int:
+        return len({" ".join(str(cell).split()).casefold() for cell in row} & wanted)
+
+    top = max(range(min(len(rows), _HEADER_LOOK_ROWS)), key=lambda at: likeness(rows[at]), default=None)
+    if top is None or likeness(rows[top]) == 0:
+        _add(
+            read, "missing-header", f"{file}, sheet {outline.sheet}", "No header row of this list was found in the sheet.",
+            "Keep the column names of the template, within the first rows.", resource=outline.name,
+        )  # fmt: skip
+        return
+    table = RawTable(
+        resource=outline.name, file=f"{file}, sheet {outline.sheet}", labels=[_text(cell) for cell in rows[top]]
+    )
+    while table.labels and not table.labels[-1].strip():
+        table.labels.pop()
+    width = len(table.labels)
+    for number, row in enumerate(rows[top + 1 :], start=top + 2):
+        cells = [_text(cell) for cell in row]
+        if any(cell.strip() for cell in cells):
+            beyond = [cell for cell in cells[width:] if cell.strip()]
+            table.rows.append(cells[:width] + beyond)
+            table.numbers.append(number)
+    read.tables.append(table)
+
+
+def _text(cell: object) -> str:
+    """Return a workbook's cell as the text a CSV would hold: dates as dd/mm/yyyy, whole numbers without a point."""
+    match cell:
+        case None:
+            return ""
+        case bool():
+            return str(cell)
+        case datetime() | date():
+            return cell.strftime("%d/%m/%Y")
+        case time():
+            return cell.strftime("%H:%M")
+        case float() if cell.is_integer():
+            return str(int(cell))
+        case _:
+            return str(cell).strip()
+
+
+def pad(cells: Sequence[str], width: int) -> list[str]:
+    """Return a row of exactly ``width`` cells."""
+    return [*cells[:width], *[""] * (width - len(cells))]
+
+
+def iterate(table: RawTable) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row with its number."""
+    yield from zip(table.numbers, table.rows, strict=True)
+
+
+def cell_finding(
+    table: RawTable,
+    number: int | None,
+    at: int | None,
+    code: str,
+    message: str,
+    remedy: str,
+    rule: str,
+    value: str | None,
+) -> Finding:
+    """Return a finding about one cell, with its column's letter and its value hidden."""
+    return Finding(
+        code=code,
+        file=table.file,
+        resource=table.resource,
+        row=number,
+        label=table.labels[at] if at is not None and at < len(table.labels) else None,
+        column=column_letter(at) if at is not None else None,
+        message=message,
+        remedy=remedy,
+        rule=rule,
+        value=Cell(value),
+    )
+
+
+Labels = Mapping[str, int]
+"""Where each canonical label stands in a table as sent."""
