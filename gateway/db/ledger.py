@@ -7,10 +7,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import NoResultFound
 
 from gateway.db.core import Instant, Transaction, ledger_events, ledger_nodes, metadata
 from gateway.domain.events import Event
-from gateway.domain.merkle import ReadNode
+from gateway.domain.merkle import ReadNode, root
 
 ledger_checkpoints = sa.Table(
     "ledger_checkpoints",
@@ -39,6 +40,31 @@ def node_reader(connection: Connection) -> ReadNode:
         return bytes(found)
 
     return read
+
+
+def read_level(connection: Connection, level: int) -> Iterator[tuple[int, bytes]]:
+    """Yield position and hash of every kept node of a level, in order, a page at a time."""
+    start = 0
+    while True:
+        page = connection.execute(
+            sa.select(ledger_nodes.c.position, ledger_nodes.c.hash)
+            .where(ledger_nodes.c.level == level, ledger_nodes.c.position >= start)
+            .order_by(ledger_nodes.c.position)
+            .limit(_PAGE)
+        ).all()
+        for row in page:
+            yield int(row.position), bytes(row.hash)
+        if len(page) < _PAGE:
+            return
+        start = int(page[-1].position) + 1
+
+
+def kept_root(connection: Connection) -> bytes:
+    """Return the root that the kept nodes give for all events; nothing, which is no root, where a node is missing."""
+    try:
+        return root(event_count(connection), node_reader(connection))
+    except NoResultFound:
+        return b""
 
 
 def iterate_events(connection: Connection, start: int = 0) -> Iterator[tuple[int, str, bytes]]:
