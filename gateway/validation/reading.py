@@ -21,6 +21,7 @@ from gateway.domain.collection import Collection, Package, ResourceOutline
 from gateway.domain.finding import Cell, Finding
 from gateway.domain.submission import ReceivedFile
 from gateway.validation.recognise import recognise_member, sniff
+from gateway.validation.workbook_size import refuse_oversize
 
 MAX_LINE_BYTES = 1024 * 1024
 """A line longer than this is no row of any collection; the widest has some forty columns."""
@@ -163,7 +164,7 @@ def _decode(read: Read, content: bytes, file: str, resource: str) -> str | None:
         row = content.count(b"\n", 0, place) + 1
         _add(
             read, "nul-byte", file, "The file holds NUL bytes, which no text has.",
-            "Export it again; if it stays so, tell your supplier.", resource=resource, row=row, rule="plain text",
+            "Save it as UTF-8 (in Excel: CSV UTF-8); if it stays so, tell your supplier.", resource=resource, row=row, rule="plain text",
         )  # fmt: skip
         return None
     if content.startswith(b"\xef\xbb\xbf"):
@@ -326,6 +327,10 @@ def _refused(read: Read, file: str, resource: str, collection: Collection) -> No
 
 
 def _read_workbook(read: Read, content: bytes, file: str, collection: Collection, package: Package) -> None:
+    oversize = refuse_oversize(content)
+    if oversize is not None:
+        _add(read, "wrong-format", file, oversize.message, oversize.remedy, rule=oversize.rule)
+        return
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(content))
     except PasswordError:
