@@ -25,19 +25,31 @@ import paramiko
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from gateway.validation.sample import make_sample
 from support.service import install, serving
 
+from gateway.domain.period import Period
+from gateway.validation.catalogue import load_collection
+from gateway.validation.sample import make_sample
+from gateway.validation.validate import AuthorityNumbers
+
 COLLECTION, PERIOD = "ssda903", "2025-26"
+CAMDEN = AuthorityNumbers(dfe_number="202", gss_code="E09000007", liia_code="CAM")
+VALIDATORS = Path(__file__).parent.parent / "validators"
 INBOX = f"inbox/{COLLECTION}/{PERIOD}"
 WAIT_SECONDS = 60
 
 
 def a_return(rows: int, seed: int) -> bytes:
-    """Return one synthetic return as a zip."""
+    """Return one synthetic return as a zip: as many children as bring it to about so many rows over its tables."""
+    collection, period = load_collection(VALIDATORS / COLLECTION), Period.parse(PERIOD)
+    tables: dict[str, bytes] = {}
+    children = 0
+    while sum(table.count(b"\n") - 1 for table in tables.values()) < rows:
+        children += max(1, rows // 50)
+        tables = dict(make_sample(collection, CAMDEN, period, rows=children, faults=0, seed=seed))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in make_sample(COLLECTION, PERIOD, rows=rows, seed=seed).items():
+        for name, content in tables.items():
             archive.writestr(name, content)
     return out.getvalue()
 

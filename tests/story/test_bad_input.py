@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import openpyxl
 import paramiko
 import pytest
 import pyzipper
@@ -202,6 +203,27 @@ def test_a_zip_whose_member_reaches_outside(send: Send, service: Service) -> Non
 
 def test_an_xlsx_that_is_not_one(send: Send) -> None:
     refused(send(b"PK\x03\x04 this is no workbook", "annex a.xlsx", "inbox/annex-a/2026-10"), "xlsx|workbook|excel")
+
+
+def test_a_workbook_that_unpacks_to_far_more_than_it_holds(send: Send, service: Service) -> None:
+    book, out = openpyxl.Workbook(), io.BytesIO()
+    book.save(out)
+    with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet2.xml", b"<row/>" * (64 * MEBIBYTE))
+    answer = send(out.getvalue(), "annex a.xlsx", "inbox/annex-a/2026-10", seconds=90)
+    refused(answer, "workbook", "large|unpack|far more")
+    assert service.running
+
+
+def test_a_workbook_with_a_value_in_the_last_cell_of_an_empty_sheet(send: Send, service: Service) -> None:
+    """Five kilobytes; the reader would ask for 512 GiB of memory."""
+    book = openpyxl.Workbook()
+    book.worksheets[0].title = "List 1"
+    book.worksheets[0]["A1"] = book.worksheets[0]["XFD1048576"] = "1"
+    out = io.BytesIO()
+    book.save(out)
+    refused(send(out.getvalue(), "annex a.xlsx", "inbox/annex-a/2026-10"), "1,048,576 rows")
+    assert service.running
 
 
 def test_a_workbook_that_is_a_web_page(send: Send) -> None:
