@@ -1,8 +1,9 @@
 """Looks at a workbook before it is opened: a few kilobytes can ask for hundreds of gigabytes.
 
 * A workbook is a zip of XML. Its members are read as a stream and counted, with limits, before the reader sees them.
-* The reader gives memory to the whole rectangle from a sheet's first cell to its last value, so that one value in the last cell of an
-  otherwise empty sheet would end the service. The rectangle is measured here first; cells without a value do not count.
+* The reader gives memory to the whole rectangle from a sheet's first cell to its last value, so that one value in the
+  last cell of an otherwise empty sheet would end the service. The rectangle is measured here first; cells without a
+  value do not count.
 * What is not well-formed XML, or could be taken for another kind of workbook, goes no further.
 """
 
