@@ -27,7 +27,7 @@ Digest = NewType("Digest", str)
 Owner = NewType("Owner", str)
 """Whose home: ``authority:camden`` or ``recipient:dfe``."""
 
-SLUG = re.compile(r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$")
+SLUG = re.compile(r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*\Z")
 """What a slug looks like: lower case, digits and single hyphens, at most 64 characters."""
 
 

@@ -14,9 +14,9 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Self
 
-_FINANCIAL = re.compile(r"^(20\d\d)-(\d\d)(?:-(Q[1-4]|autumn|spring|summer))?$")
-_MONTH = re.compile(r"^(20\d\d)-(0[1-9]|1[0-2])$")
-_CALENDAR_YEAR = re.compile(r"^(20\d\d)$")
+_FINANCIAL = re.compile(r"^(20\d\d)-(\d\d)(?:-(Q[1-4]|autumn|spring|summer))?\Z", re.ASCII)
+_MONTH = re.compile(r"^(20\d\d)-(0[1-9]|1[0-2])\Z", re.ASCII)
+_CALENDAR_YEAR = re.compile(r"^(20\d\d)\Z", re.ASCII)
 _TERM_MONTHS = {"autumn": (0, 9, 12), "spring": (1, 1, 3), "summer": (1, 4, 7)}
 _MONTHS_A_QUARTER = 3
 _DECEMBER = 12
