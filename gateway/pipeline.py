@@ -91,9 +91,7 @@ class Directory(Protocol):
 class Announce(Protocol):
     """Raises a notice to an authority, in the transaction that records what it is about."""
 
-    def __call__(
-        self, tx: Transaction, outcome: State, submission: Submission, report: ReportSummary | None
-    ) -> None:
+    def __call__(self, tx: Transaction, outcome: State, submission: Submission, report: ReportSummary | None) -> None:
         """Raise it once."""
 
 
@@ -226,8 +224,12 @@ class Steps:
     def _accept(self, accepted: Return) -> Return | Refusal:
         submission, at = accepted.submission, self.clock.now()
         with self.database.write() as tx:
-            facts = {"rows": dict(accepted.report.rows), "queries": accepted.report.queries}
-            rows.record(tx, submission, State.ACCEPTED, at, {**facts, "version": submission.version})
+            facts: dict[str, Fact] = {
+                "rows": dict(accepted.report.rows),
+                "queries": accepted.report.queries,
+                "version": submission.version,
+            }
+            rows.record(tx, submission, State.ACCEPTED, at, facts)
             stands = rows.supersede_older(tx, submission, at)
         log.info("accepted", action="accepted", submission=submission.id)
         if stands:

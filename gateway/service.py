@@ -166,3 +166,4 @@ class Service:
                 rows.discarded(tx, done, now)
         if waiting:
             self._desk.doorbell.ring()
+        self._desk.router.tend()

@@ -114,6 +114,7 @@ class CalendarSettings(_Section):
     look_seconds: float = 60
     reminder_days: tuple[int, ...] = (10, 3, 0)
     late_days: tuple[int, ...] = (1,)
+    hour: int = 8
 
 
 class LogSettings(_Section):

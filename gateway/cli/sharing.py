@@ -11,7 +11,7 @@ import typer
 import uuid_utils
 
 from gateway.cli.context import desk, operator
-from gateway.cli.output import JsonFlag, out, plainly, print_json, read_text, rows_or_json
+from gateway.cli.output import JsonFlag, out, plainly, read_text, rows_or_json
 from gateway.domain.names import SLUG, AuthorityCode, CollectionId, Digest, RecipientCode, recipient_owner
 from gateway.domain.sharing import Authorisation, Purpose, Recipient
 from gateway.domain.states import AuthorisationState
@@ -97,6 +97,7 @@ def revoke(authorisation: str, *, by: By, reason: Annotated[str, typer.Option(he
     """Revoke a decision: from this moment nothing leaves under it."""
     table = desk()
     table.register.revoke(authorisation, by=by, reason=reason, at=table.clock.now())
+    table.router.tend()
     out.print(f"{authorisation} is revoked; what was queued under it is stopped.")
 
 
@@ -127,11 +128,28 @@ def list_authorisations(*, as_json: JsonFlag = False) -> None:
 @plainly
 def deliveries(*, as_json: JsonFlag = False) -> None:
     """List what was handed to whom."""
-    found = desk().deliveries()
-    if as_json:
-        print_json(found)
-        return
-    rows_or_json("Deliveries", found, as_json=False)
+    rows = [
+        {
+            "delivery": one.id,
+            "extract": one.recipe,
+            "recipient": one.recipient,
+            "period": one.period,
+            "state": one.state.value,
+            "name": one.name,
+            "authorisation": one.authorisation,
+            "authorities": ", ".join(one.authorities),
+            "trouble": one.trouble,
+        }
+        for one in desk().router.deliveries()
+    ]
+    rows_or_json("Deliveries", rows, as_json=as_json)
+
+
+@extracts.command()
+@plainly
+def explain(extract: str, period: str) -> None:
+    """Say in words what the policy decides about an extract now, and why."""
+    typer.echo(desk().router.explain(extract, period))
 
 
 _KEYS = {

@@ -157,7 +157,9 @@ class Database:
 def _make_engine(url: sa.URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
-    engine = sa.create_engine(url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=10, max_overflow=50)
+    engine = sa.create_engine(
+        url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=10, max_overflow=50
+    )
 
     @sa.event.listens_for(engine, "connect")
     def _settle(connection: Any, _entry: ConnectionPoolEntry) -> None:

@@ -1,0 +1,607 @@
+"""One owner's home, as its client sees it: what lies where, what may be read, what may be written.
+
+* An authority has ``inbox/`` to write to, ``receipts/``, ``reports/``, ``notices/`` and ``outbox/`` to read, and
+  ``README.txt`` and ``DEADLINES.txt``. A recipient has ``outbox/`` and ``README.txt``.
+* A file counts as received when its handle is closed and the reply says so; or, under a temporary name, when it is
+  renamed to its own. A connection that is cut leaves an upload that can be resumed, never a submission.
+* A received file stays in sight for a while, because clients look again; removing it only takes it out of sight.
+* Whatever cannot be done is answered in words that say what can.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import stat
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import BinaryIO
+
+import structlog
+import uuid_utils
+
+from gateway.clock import Clock
+from gateway.db import accounts as rows
+from gateway.db.core import Database
+from gateway.domain.names import AuthorityCode, Channel, Digest, FileId, Owner
+from gateway.domain.submission import Drop
+from gateway.errors import GatewayError
+from gateway.intake.drops import is_temporary
+from gateway.intake.sftp.ports import Entry, Folders, Pages, Reception, Shelf
+from gateway.sealing.spool import Spool, SpoolWriter
+
+log = structlog.get_logger()
+
+INBOX = "inbox"
+_READABLE = ("receipts", "reports", "notices", "outbox")
+_PAGES = ("README.txt", "DEADLINES.txt")
+_MAX_NAME_BYTES = 255
+_MAX_DEPTH = 3
+_COPY_BYTES = 256 * 1024
+
+
+class HomeError(Exception):
+    """Something that cannot be done, in words for the client's screen."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.errno = number
+        self.message = message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """One name in a home.
+
+    Attributes:
+        path: from the home, without a leading slash; empty for the home itself.
+        is_folder: a folder, not a file.
+        size_bytes: its length.
+        mtime: seconds since 1970.
+        writable: the client may write here.
+        file: id in the spool, for uploads and received files.
+        entry: id on the shelf.
+        page: made when read.
+        received: it is a received file, not an upload.
+    """
+
+    path: str
+    is_folder: bool
+    size_bytes: int = 0
+    mtime: int = 0
+    writable: bool = False
+    file: FileId | None = None
+    entry: str | None = None
+    page: bool = False
+    received: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return the last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def mode(self) -> int:
+        """Return type and permission bits."""
+        if self.is_folder:
+            return stat.S_IFDIR | (0o755 if self.writable else 0o555)
+        return stat.S_IFREG | (0o644 if self.writable else 0o444)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What one owner may use."""
+
+    max_file_bytes: int
+    quota_bytes: int
+    linger: timedelta
+
+
+class Home:
+    """One owner's home during one session."""
+
+    def __init__(
+        self,
+        *,
+        owner: Owner,
+        sent_by: str,
+        database: Database,
+        spool: Spool,
+        reception: Reception,
+        shelf: Shelf,
+        pages: Pages,
+        folders: Folders,
+        limits: Limits,
+        clock: Clock,
+    ) -> None:
+        self.owner = owner
+        self._sent_by = sent_by
+        self._database = database
+        self._spool = spool
+        self._reception = reception
+        self._shelf = shelf
+        self._pages = pages
+        self._folders = folders
+        self._limits = limits
+        self._clock = clock
+        kind, _, code = owner.partition(":")
+        self._authority = AuthorityCode(code) if kind == "authority" else None
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    def lookup(self, path: str) -> Node:
+        """Return what is at a path.
+
+        Raises:
+            HomeError: nothing is.
+        """
+        parts = split(path)
+        if not parts:
+            return Node(path="", is_folder=True)
+        if len(parts) == 1 and parts[0] in _PAGES:
+            return self._page(parts[0])
+        if parts[0] == INBOX and self._authority:
+            return self._in_inbox(parts)
+        if parts[0] in self._areas():
+            return self._on_shelf(parts)
+        raise _missing()
+
+    def listing(self, path: str) -> Iterator[Node]:
+        """Return what lies in a folder.
+
+        Raises:
+            HomeError: it is no folder.
+        """
+        node = self.lookup(path)
+        if not node.is_folder:
+            raise HomeError(errno.ENOTDIR, "This is a file, not a folder.")
+        parts = split(path)
+        if not parts:
+            return iter(self._top())
+        if parts[0] == INBOX:
+            return iter(self._list_inbox(parts[1:]))
+        return iter(self._list_shelf(parts))
+
+    def _areas(self) -> tuple[str, ...]:
+        return _READABLE if self._authority else ("outbox",)
+
+    def _top(self) -> list[Node]:
+        found = [Node(path=INBOX, is_folder=True, writable=True)] if self._authority else []
+        found += [Node(path=name, is_folder=True) for name in self._areas()]
+        for name in _PAGES:
+            try:
+                found.append(self._page(name))
+            except HomeError:
+                continue
+        return found
+
+    def _page(self, name: str) -> Node:
+        content = self._pages.render(self.owner, name)
+        if content is None:
+            raise _missing()
+        now = int(self._clock.now().timestamp())
+        return Node(path=name, is_folder=False, size_bytes=len(content), mtime=now, page=True)
+
+    def _in_inbox(self, parts: list[str]) -> Node:
+        if self._is_inbox_folder(parts[1:]):
+            return Node(path="/".join(parts), is_folder=True, writable=True)
+        path = "/".join(parts)
+        found = next((node for node in self._inbox_files() if node.path == path), None)
+        if found is None:
+            raise _missing()
+        return found
+
+    def _is_inbox_folder(self, parts: list[str]) -> bool:
+        if not parts:
+            return True
+        collections = self._folders.inbox(self.owner)
+        if parts[0] not in collections:
+            return False
+        return len(parts) == 1 or (len(parts) == 2 and self._folders.is_period(parts[0], parts[1]))  # noqa: PLR2004 (collection, period)
+
+    def _inbox_files(self) -> list[Node]:
+        since = self._clock.now() - self._limits.linger
+        with self._database.read() as connection:
+            uploads = rows.list_uploads(connection, self.owner)
+            received = rows.list_received(connection, self.owner, since)
+        places = {one.path for one in uploads}
+        found = [
+            Node(
+                path=one.path,
+                is_folder=False,
+                size_bytes=one.size_bytes,
+                mtime=one.mtime,
+                writable=True,
+                file=one.file,
+                received=True,
+            )
+            for one in received
+            if one.path not in places
+        ]
+        for upload in uploads:
+            try:
+                size = self._spool.size(upload.file)
+            except GatewayError:
+                continue
+            found.append(
+                Node(
+                    path=upload.path,
+                    is_folder=False,
+                    size_bytes=size,
+                    mtime=upload.mtime,
+                    writable=True,
+                    file=upload.file,
+                )
+            )
+        return found
+
+    def _list_inbox(self, parts: list[str]) -> list[Node]:
+        base = "/".join([INBOX, *parts])
+        files = self._inbox_files()
+        found = [node for node in files if node.path.rpartition("/")[0] == base]
+        folders: set[str] = set()
+        if not parts:
+            folders |= set(self._folders.inbox(self.owner))
+        # A period's folder is shown where something lies in it; any other period's folder is there all the same.
+        folders |= {
+            node.path.removeprefix(f"{base}/").split("/")[0]
+            for node in files
+            if node.path.startswith(f"{base}/") and "/" in node.path.removeprefix(f"{base}/")
+        }
+        return [Node(path=f"{base}/{name}", is_folder=True, writable=True) for name in sorted(folders)] + found
+
+    def _on_shelf(self, parts: list[str]) -> Node:
+        if len(parts) == 1:
+            return Node(path=parts[0], is_folder=True)
+        if len(parts) == 2 and parts[1] in self._shelf.folders(self.owner, parts[0]):  # noqa: PLR2004 (area, folder)
+            return Node(path="/".join(parts), is_folder=True)
+        found = next((node for node in self._list_shelf(parts[:-1]) if node.name == parts[-1]), None)
+        if found is None:
+            raise _missing()
+        return found
+
+    def _list_shelf(self, parts: list[str]) -> list[Node]:
+        area, folder = parts[0], "/".join(parts[1:])
+        found = []
+        if not folder:
+            found = [Node(path=f"{area}/{name}", is_folder=True) for name in self._shelf.folders(self.owner, area)]
+        base = "/".join(parts)
+        return found + [_node(base, one) for one in self._shelf.entries(self.owner, area, folder)]
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def open_read(self, path: str) -> tuple[Node, BinaryIO]:
+        """Open a file for reading.
+
+        Raises:
+            HomeError: it cannot be read.
+        """
+        node = self.lookup(path)
+        if node.is_folder:
+            raise HomeError(errno.EISDIR, "This is a folder.")
+        if node.page:
+            return node, io.BytesIO(self._pages.render(self.owner, node.name) or b"")
+        if node.entry is not None:
+            return node, self._shelf.open(node.entry)
+        if node.file is None:
+            raise _missing()
+        try:
+            return node, self._spool.open(node.file)
+        except GatewayError as error:
+            raise HomeError(errno.ENOENT, "The file was taken in and is no longer kept here.") from error
+
+    def read_to_the_end(self, node: Node) -> None:
+        """Say that a file was read whole: an extract in the outbox counts as collected."""
+        if node.entry is not None and node.path.startswith("outbox/"):
+            self._shelf.collected(node.entry)
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def open_write(self, path: str, *, truncate: bool, exclusive: bool) -> Writing:
+        """Open a file of the inbox for writing.
+
+        Args:
+            path: where.
+            truncate: begin anew; False resumes what is there.
+            exclusive: refuse where something is there.
+
+        Raises:
+            HomeError: it cannot be written.
+        """
+        place = self._writable(path)
+        there = next((node for node in self._inbox_files() if node.path == place), None)
+        if there is not None and exclusive:
+            raise HomeError(errno.EEXIST, "A file of this name is there already.")
+        if self._used() >= self._limits.quota_bytes:
+            raise self._over_quota()
+        try:
+            if there is None or truncate:
+                return self._begin(place)
+            if there.received:
+                return self._begin_from(place, there)
+            return Writing(self, there.file or FileId(""), place, self._spool.resume(there.file or FileId("")))
+        except GatewayError as error:
+            raise HomeError(errno.ENOSPC, f"{error.happened} Try again later.") from error
+
+    def _begin(self, place: str) -> Writing:
+        file = FileId(str(uuid_utils.uuid7()))
+        writer = self._spool.create(file)
+        now = self._clock.now()
+        upload = rows.Upload(file=file, owner=self.owner, path=place, mtime=int(now.timestamp()), started_at=now)
+        with self._database.write() as tx:
+            earlier = rows.start_upload(tx, upload)
+        if earlier is not None:
+            self._spool.discard(earlier)
+        return Writing(self, file, place, writer)
+
+    def _begin_from(self, place: str, there: Node) -> Writing:
+        """Go on writing a file that was received: what was received stays; the longer one is a new version."""
+        source = self._spool.open(there.file or FileId(""))
+        writing = self._begin(place)
+        with source:
+            at = 0
+            while block := source.read(_COPY_BYTES):
+                writing.write(at, block)
+                at += len(block)
+        return writing
+
+    def _writable(self, path: str) -> str:
+        """Return a place to write to.
+
+        Raises:
+            HomeError: nothing may be written there, or not under this name.
+        """
+        parts = split(path)
+        if not self._authority:
+            raise HomeError(errno.EACCES, "You can only read here. Your files are in outbox/.")
+        if not parts or parts[0] != INBOX:
+            raise HomeError(errno.EACCES, "Nothing can be written here. Put files into inbox/.")
+        if len(parts) == 1 or self._is_inbox_folder(parts[1:]):
+            raise HomeError(errno.EISDIR, "This is a folder. Give the file a name in it.")
+        if not self._is_inbox_folder(parts[1:-1]):
+            raise HomeError(errno.ENOENT, self._which_folders(parts[1:-1]))
+        check_name(parts[-1])
+        return "/".join(parts)
+
+    def _which_folders(self, parts: list[str]) -> str:
+        collections = self._folders.inbox(self.owner)
+        if parts and parts[0] in collections:
+            return f"inbox/{parts[0]}/ has folders named by period, for example 2026-27-Q2, 2026-27 or 2026-09."
+        return f"There is no such folder. Use inbox/ or one of: {', '.join(f'inbox/{one}/' for one in collections)}."
+
+    def _used(self) -> int:
+        uploading = sum(node.size_bytes for node in self._inbox_files() if not node.received)
+        return uploading + self._folders.in_work_bytes(self.owner)
+
+    def _over_quota(self) -> HomeError:
+        megabytes = self._limits.quota_bytes // 1024**2
+        return HomeError(
+            errno.EDQUOT,
+            f"Your {megabytes} MB are used up. Wait until what was sent is processed, or remove what is unfinished.",
+        )
+
+    def check_size(self, size: int) -> None:
+        """Refuse a file that grows too large.
+
+        Raises:
+            HomeError: it does.
+        """
+        if size > self._limits.max_file_bytes:
+            megabytes = self._limits.max_file_bytes // 1024**2
+            raise HomeError(
+                errno.EFBIG, f"The file is larger than the {megabytes} MB that may be sent. Split it, or zip it."
+            )
+
+    def receive(self, file: FileId, place: str, digest: str, size: int) -> None:
+        """Take a whole file in: commit it, then let it be seen as received.
+
+        Raises:
+            HomeError: it could not be committed; it stays as an upload and can be sent again.
+        """
+        parts = split(place)
+        now = self._clock.now()
+        drop = Drop(
+            file=file,
+            authority=self._authority or AuthorityCode(""),
+            folder=tuple(parts[1:-1]),
+            name=parts[-1],
+            digest=Digest(digest),
+            size_bytes=size,
+            channel=Channel.SFTP,
+            sent_by=self._sent_by,
+            received_at=now,
+        )
+        try:
+            self._reception.receive(drop)
+        except GatewayError as error:
+            raise HomeError(
+                errno.EAGAIN, f"The file is here and could not be taken in: {error.happened} Send it again."
+            ) from error
+        with self._database.write() as tx:
+            mtime = next(
+                (one.mtime for one in rows.list_uploads(tx.connection, self.owner) if one.file == file),
+                int(now.timestamp()),
+            )
+            rows.end_upload(tx, file)
+            rows.keep_in_sight(
+                tx,
+                rows.Listed(file=file, owner=self.owner, path=place, size_bytes=size, mtime=mtime, received_at=now),
+            )
+
+    # -- changing ------------------------------------------------------------------------------------------------
+
+    def rename(self, old: str, new: str, *, replace: bool) -> None:
+        """Rename an upload. From a temporary name to its own, it is received.
+
+        Raises:
+            HomeError: it cannot be renamed.
+        """
+        node = self.lookup(old)
+        if node.is_folder or node.file is None:
+            raise HomeError(errno.EACCES, "Only files in inbox/ can be renamed.")
+        if node.received:
+            raise HomeError(
+                errno.EACCES, "This file is received already and keeps its name. Send it again under another one."
+            )
+        place = self._writable(new)
+        there = next((one for one in self._inbox_files() if one.path == place), None)
+        if there is not None and not replace and not there.received:
+            raise HomeError(errno.EEXIST, "A file of this name is there already.")
+        with self._database.write() as tx:
+            earlier = rows.move_upload(tx, node.file, place)
+        if earlier is not None:
+            self._spool.discard(earlier)
+        if not is_temporary(place.rpartition("/")[2]):
+            try:
+                digest, size = self._spool.resume(node.file).finish()
+            except GatewayError as error:
+                raise HomeError(errno.ENOSPC, f"{error.happened} Try again later.") from error
+            self.receive(node.file, place, digest, size)
+
+    def remove(self, path: str) -> None:
+        """Throw an upload away; take a received file out of sight.
+
+        Raises:
+            HomeError: it cannot be removed.
+        """
+        node = self.lookup(path)
+        if node.is_folder or node.file is None:
+            raise HomeError(errno.EACCES, "Only files in inbox/ can be removed.")
+        with self._database.write() as tx:
+            if node.received:
+                rows.out_of_sight(tx, self.owner, node.path)
+            else:
+                rows.end_upload(tx, node.file)
+        if not node.received:
+            self._spool.discard(node.file)
+
+    def make_folder(self, path: str) -> None:
+        """Accept a folder that is there anyway.
+
+        Raises:
+            HomeError: there is no such folder and none can be made.
+        """
+        parts = split(path)
+        if self._authority and parts and parts[0] == INBOX and self._is_inbox_folder(parts[1:]):
+            return
+        if not self._authority or not parts or parts[0] != INBOX:
+            raise HomeError(errno.EACCES, "No folder can be made here.")
+        raise HomeError(errno.EACCES, self._which_folders(parts[1:]))
+
+    def touch(self, path: str, mtime: int | None) -> None:
+        """Take the time a client gives to its file; other attributes are accepted and not kept."""
+        node = self.lookup(path)
+        if node.file is not None and mtime is not None:
+            with self._database.write() as tx:
+                rows.touch(tx, node.file, mtime)
+
+
+class Writing:
+    """A file of the inbox, open for writing."""
+
+    def __init__(self, home: Home, file: FileId, place: str, writer: SpoolWriter) -> None:
+        self._home = home
+        self._writer = writer
+        self.file = file
+        self.place = place
+        self._trouble: HomeError | None = None
+
+    @property
+    def size(self) -> int:
+        """Return the length so far."""
+        return self._writer.size
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write bytes.
+
+        Raises:
+            HomeError: the file is too large, or there is no room.
+        """
+        try:
+            self._home.check_size(offset + len(data))
+            self._writer.write_at(offset, data)
+        except GatewayError as error:
+            self._trouble = HomeError(errno.ENOSPC, f"{error.happened} Try again later.")
+            raise self._trouble from error
+        except HomeError as error:
+            self._trouble = error
+            raise
+
+    def truncate(self, size: int) -> None:
+        """Set the length; the content before it stays."""
+        try:
+            self._home.check_size(size)
+            self._writer.truncate(size)
+        except GatewayError as error:
+            raise HomeError(errno.ENOSPC, f"{error.happened} Try again later.") from error
+
+    def close(self) -> None:
+        """End the file. Under its own name it is received; when this returns, that is on record.
+
+        Raises:
+            HomeError: it could not be received; it stays as an upload.
+        """
+        if self._trouble is not None:
+            self.suspend()
+            raise self._trouble
+        if is_temporary(self.place.rpartition("/")[2]):
+            self.suspend()
+            return
+        try:
+            digest, size = self._writer.finish()
+        except GatewayError as error:
+            self.suspend()
+            raise HomeError(errno.ENOSPC, f"{error.happened} Try again later.") from error
+        self._home.receive(self.file, self.place, digest, size)
+
+    def suspend(self) -> None:
+        """Keep what came, to be resumed."""
+        try:
+            self._writer.suspend()
+        except GatewayError as error:
+            log.warning("an upload could not be kept whole", action="suspended", file=self.file, trouble=error.happened)
+
+
+def split(path: str) -> list[str]:
+    """Return the parts of a path, confined to the home: ``..`` at the top stays at the top."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part in {"", "."}:
+            continue
+        if part == "..":
+            del parts[-1:]
+        else:
+            parts.append(part)
+    if len(parts) > _MAX_DEPTH + 1:
+        raise HomeError(errno.ENOENT, "There is nothing so deep.")
+    return parts
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that cannot be kept.
+
+    Raises:
+        HomeError: it is too long or holds control characters.
+    """
+    if len(name.encode("utf-8", "replace")) > _MAX_NAME_BYTES:
+        raise HomeError(errno.ENAMETOOLONG, "The file's name is longer than 255 bytes. Shorten it.")
+    if any(unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} for letter in name) or "\\" in name:
+        raise HomeError(
+            errno.EINVAL, "The file's name holds control characters or a backslash. Rename it and send it again."
+        )
+
+
+def _node(base: str, one: Entry) -> Node:
+    return Node(
+        path=f"{base}/{one.name}",
+        is_folder=False,
+        size_bytes=one.size_bytes,
+        mtime=int(one.at.timestamp()),
+        entry=one.id,
+    )
+
+
+def _missing() -> HomeError:
+    return HomeError(errno.ENOENT, "There is nothing of this name.")
