@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -20,28 +21,20 @@ from gateway.db.core import Database, Transaction
 from gateway.domain import merkle
 from gateway.domain.events import Event, Fact
 from gateway.domain.finding import ReportSummary
-from gateway.domain.london import instant_in_words
 from gateway.domain.names import AuthorityCode, Digest, FileId, Owner, SubmissionId, authority_owner
 from gateway.domain.states import State
 from gateway.domain.submission import Receipt, ReceivedFile, Submission
 from gateway.homes import Area, Shelf
 from gateway.ledger.checkpoint import make_checkpoint
-from gateway.ledger.receipts import RECEIPT_NAMESPACE, SCHEMA, canonical, evidence, receipt_page
-
-_MEANING = {
-    State.ACCEPTED: "The return passed every check and lies sealed in LIIA's storage.",
-    State.REJECTED: "The return did not pass and was not stored. Nothing of it was shared.",
-    State.QUARANTINED: "The file was kept aside and not read further. Nothing of it was shared.",
-    State.DUPLICATED: "The same bytes were received before. No new version was made.",
-    State.SUPERSEDED: "The return passed, and a newer version was accepted in the meantime.",
-}
-_NEXT = {
-    State.ACCEPTED: "Nothing is left to do. To correct it, send it again; the new version takes its place.",
-    State.REJECTED: "Open the report in reports/, mend what it lists, and send the return again.",
-    State.QUARANTINED: "Read the reason, then send the file again.",
-    State.DUPLICATED: "Nothing is left to do; the earlier receipt stands.",
-    State.SUPERSEDED: "Nothing is left to do; the receipt of the newer version stands.",
-}
+from gateway.ledger.receipts import (
+    RECEIPT_NAMESPACE,
+    Timeliness,
+    arrival_receipt,
+    canonical,
+    evidence,
+    outcome_receipt,
+    receipt_page,
+)
 
 
 class Signs(Protocol):
@@ -90,17 +83,18 @@ class Answers:
     def arrival(self, submission: Submission, file: FileId, missing: tuple[str, ...]) -> None:
         """Give the arrival receipt of one file."""
         found = [one for one in submission.files if one.id == file]
-        about = found or [self._replaced(file)]
-        waiting = (
-            f"It waits for {', '.join(missing)}." if missing else "It is being checked; an outcome receipt follows."
+        about = found[0] if found else self._replaced(file)
+        name = f"{submission.collection or 'unrecognised'}-{file[-8:]}.arrival"
+        receipt = arrival_receipt(
+            submission,
+            about,
+            name=f"{name}.json",
+            authority_name=self.name(submission.authority),
+            missing=missing,
+            issued_at=self.clock.now(),
+            ledger=self._evidence(f"file:{file}/received"),
         )
-        receipt = self._base("arrival", submission, about) | {
-            "meaning": "The file arrived whole, was encrypted and is on record.",
-            "next": waiting,
-            "missing": list(missing),
-            "ledger": self._evidence(f"file:{file}/received"),
-        }
-        self._place(submission, f"{submission.collection or 'unrecognised'}-{file[-8:]}.arrival", receipt)
+        self._place(submission, name, receipt)
 
     def outcome(
         self,
@@ -113,22 +107,20 @@ class Answers:
         """Give the outcome receipt of a submission."""
         due = self.due(submission)
         action = outcome if outcome is not State.SUPERSEDED else State.ACCEPTED
-        receipt = self._base("outcome", submission, list(submission.files)) | {
-            "outcome": outcome.value,
-            "version": submission.version,
-            "meaning": _MEANING[outcome],
-            "reason": reason,
-            "next": _NEXT[outcome],
-            "due": due.on if due else None,
-            "in_time": due.in_time if due else None,
-            "duplicate_of": duplicate_of,
-            "errors": report.errors if report else 0,
-            "queries": report.queries if report else 0,
-            "findings": dict(report.by_code) if report else {},
-            "rows": dict(report.rows) if report else {},
-            "ledger": self._evidence(f"submission:{submission.id}/{action.value}"),
-        }
-        path, digest = self._place(submission, f"{stem(submission)}.outcome", receipt)
+        name = f"{stem(submission)}.outcome"
+        receipt = outcome_receipt(
+            submission,
+            outcome,
+            name=f"{name}.json",
+            authority_name=self.name(submission.authority),
+            reason=reason,
+            report=report,
+            timeliness=Timeliness(due=date.fromisoformat(due.on), in_time=due.in_time) if due else None,
+            duplicate_of=duplicate_of,
+            issued_at=self.clock.now(),
+            ledger=self._evidence(f"submission:{submission.id}/{action.value}"),
+        )
+        path, digest = self._place(submission, name, receipt)
         return Receipt(submission=submission.id, outcome=outcome, path=path, digest=digest)
 
     def record(self, tx: Transaction, submission: Submission, receipt: Receipt, at: datetime) -> None:
@@ -138,24 +130,6 @@ class Answers:
             rows.record(tx, submission, State.RECEIPTED, at, facts)
         else:
             tx.append(Event(action="receipted", subject=f"submission:{submission.id}", at=at, facts=facts))
-
-    def _base(self, kind: str, submission: Submission, files: list[ReceivedFile]) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "kind": kind,
-            "submission": submission.id,
-            "authority": {"code": submission.authority, "name": self.name(submission.authority)},
-            "collection": submission.collection,
-            "period": submission.period.label if submission.period else None,
-            "channel": submission.channel.value,
-            "sent_by": submission.sent_by,
-            "received_at": {
-                "utc": submission.received_at.isoformat(timespec="microseconds"),
-                "london": instant_in_words(submission.received_at),
-            },
-            "files": [{"name": one.name, "size_bytes": one.size_bytes, "sha256": one.digest} for one in files],
-            "verify": f"ssh-keygen -Y verify -f allowed_signers -I gateway -n {RECEIPT_NAMESPACE} -s X.json.sig < X.json",
-        }
 
     def _evidence(self, key: str) -> dict[str, Any]:
         with self.database.read() as connection:
@@ -176,9 +150,11 @@ class Answers:
         there = self.shelf.read(home, Area.RECEIPTS, folder, f"{name}.json")
         content = there or canonical(receipt)
         if there is None:
-            self.shelf.put(home, Area.RECEIPTS, folder, f"{name}.html", receipt_page(receipt, f"{name}.json").encode())
             self.shelf.put(home, Area.RECEIPTS, folder, f"{name}.json", content)
             content = self.shelf.read(home, Area.RECEIPTS, folder, f"{name}.json") or content
+        # The page shows what lies there, also where a crash came between the two.
+        page = receipt_page(json.loads(content), f"{name}.json").encode()
+        self.shelf.put(home, Area.RECEIPTS, folder, f"{name}.html", page)
         # Signed last and over what lies there: an Ed25519 signature of the same bytes is the same.
         signature = self.signer.sign(content, RECEIPT_NAMESPACE).encode()
         self.shelf.put(home, Area.RECEIPTS, folder, f"{name}.json.sig", signature)

@@ -54,7 +54,7 @@ from gateway.intake.sftp.accounts import Accounts, Admitted, fingerprint, read_p
 from gateway.intake.sftp.home import Home, Limits
 from gateway.intake.sftp.listener import ListenerSettings, SftpServer, ensure_host_key
 from gateway.ledger.checkpoint import read_checkpoint
-from gateway.ledger.receipts import IDENTITY, RECEIPT_NAMESPACE
+from gateway.ledger.signers import allowed_signers_text, ledger_signer, receipt_signer
 from gateway.ledger.verify import LedgerVerdict, verify_ledger
 from gateway.lookout import Lookout
 from gateway.notices.channels import Channel as NoticeRoute
@@ -505,9 +505,11 @@ class Desk:
 
     def publish_signers(self) -> None:
         """Place the file that receipts are verified with into every authority's home."""
-        line = self.signer.allowed_signers_line(IDENTITY, RECEIPT_NAMESPACE)
+        text = allowed_signers_text(
+            [receipt_signer(self.signer.public_bytes()), ledger_signer(self.ledger_signer.public_bytes())]
+        ).encode()
         for code in self.directory.codes():
-            self.shelf.put(authority_owner(code), Area.RECEIPTS, "", "allowed_signers", f"{line}\n".encode())
+            self.shelf.put(authority_owner(code), Area.RECEIPTS, "", "allowed_signers", text)
 
     def close(self) -> None:
         """Close the database's connections."""

@@ -71,7 +71,11 @@ class Engine:
             "run_migrations": True,
         }
         DBOS(config=config)
-        self._workflow = DBOS.workflow(name="carry")(self._carry)
+
+        def run(submission: str) -> None:
+            self._carry(submission)
+
+        self._workflow = DBOS.workflow(name="carry")(run)
         DBOS.launch()
         DBOS.register_queue(_QUEUE, worker_concurrency=self._workers, polling_interval_sec=_POLL_SECONDS)
 

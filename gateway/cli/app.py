@@ -47,7 +47,7 @@ def _options(
     ] = None,
     _show_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,  # noqa: FBT002 (typer option)
+    ] = False,
 ) -> None:
     choose_settings(settings or Path(os.environ.get("GATEWAY_SETTINGS", "settings.toml")))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import wraps
@@ -21,6 +23,7 @@ R = TypeVar("R")
 
 EXIT_FINDINGS = 1
 EXIT_COULD_NOT = 2
+EXIT_BROKEN = 3
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -84,6 +87,18 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(130) from None
         except BrokenPipeError:
             raise typer.Exit(0) from None
+        except (typer.Exit, typer.BadParameter, typer.Abort):
+            raise
+        except Exception as error:
+            if os.environ.get("GATEWAY_TRACEBACK"):
+                raise
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            err.print(
+                f"[bold red]Broken[/]: {type(error).__name__} at {Path(place.filename).name}:{place.lineno}. This is a fault "
+                "in the gateway. Run the command again with GATEWAY_TRACEBACK=1 and send what it prints to the maintainers.",
+                soft_wrap=True,
+            )
+            raise typer.Exit(EXIT_BROKEN) from None
 
     return run
 

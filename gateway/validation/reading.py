@@ -198,7 +198,7 @@ def _parse(read: Read, text: str, table: RawTable) -> None:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     number = 0
     try:
-        for number, cells in enumerate(reader, start=1):  # noqa: B007 (told when the next row breaks)
+        for number, cells in enumerate(reader, start=1):
             if number == 1:
                 table.labels = cells
             else:

@@ -17,7 +17,6 @@ import paramiko
 import structlog
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from paramiko.common import (
     AUTH_FAILED,
     AUTH_SUCCESSFUL,
@@ -61,6 +60,7 @@ class _Doorkeeper(paramiko.ServerInterface):
         self.admitted: Admitted | None = None
         self.tries = 0
         self.subsystem = threading.Event()
+        self.ended = threading.Event()
 
     def get_allowed_auths(self, username: str) -> str:  # noqa: ARG002 (the same for everybody: no name is given away)
         return "publickey"
@@ -88,7 +88,8 @@ class _Doorkeeper(paramiko.ServerInterface):
         return self._homes(self.admitted)
 
     def session_ended(self, interface: Interface) -> None:
-        """Log one line for the session."""
+        """Log one line for the session, and let its connection end."""
+        self.ended.set()
         log.info(
             "session ended",
             action="session_ended",
@@ -218,7 +219,9 @@ class SftpServer:
         self._accounts.used(doorkeeper.admitted)
         log.info("session began", action="session_began", owner=doorkeeper.admitted.owner, source=source)
         channel.settimeout(self._settings.idle_seconds)
-        transport.join()
+        doorkeeper.ended.wait()
+        # What was said last is sent before the connection is cut.
+        transport.join(0.2)
 
 
 def _shut(connection: socket.socket) -> None:

@@ -14,7 +14,6 @@ from typing import Any, BinaryIO
 
 import paramiko
 import structlog
-from typing_extensions import Buffer
 from paramiko.message import Message
 from paramiko.sftp import (
     CMD_CLOSE,
@@ -26,6 +25,7 @@ from paramiko.sftp import (
     SFTP_OK,
     SFTP_PERMISSION_DENIED,
 )
+from typing_extensions import Buffer
 
 from gateway.errors import GatewayError
 from gateway.intake.drops import what_broke
@@ -84,9 +84,13 @@ class Speaker(paramiko.SFTPServer):
     def finish_subsystem(self) -> None:
         """Keep what is open: the connection ended before the client closed it."""
         opened, self.file_table, self.folder_table = list(self.file_table.values()), {}, {}
-        for one in opened:
-            one.suspend()
-        self.server.session_ended()
+        try:
+            for one in opened:
+                one.suspend()
+            self.sock.send_exit_status(0)
+            self.sock.close()
+        finally:
+            self.server.session_ended()
 
 
 class Handle(paramiko.SFTPHandle):
