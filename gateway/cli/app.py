@@ -45,6 +45,7 @@ def _options(
         Path | None,
         typer.Option("--settings", help="The settings file.", show_default="./settings.toml, or GATEWAY_SETTINGS"),
     ] = None,
+    *,
     _show_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,

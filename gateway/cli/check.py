@@ -1,4 +1,4 @@
-"""Checks files at a desk: recognises, reads and validates them as the service would, with no service and no database."""
+"""Checks files at a desk as the service would, with no service and no database."""
 
 from __future__ import annotations
 

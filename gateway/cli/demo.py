@@ -32,6 +32,7 @@ from gateway.domain.period import Period, PeriodKind
 from gateway.domain.sharing import Authorisation, Participation, Purpose, Recipient
 from gateway.domain.states import AuthorisationState
 from gateway.errors import GatewayError
+from gateway.ledger.signers import IDENTITY, RECEIPT_NAMESPACE
 from gateway.logs import set_up_logs
 from gateway.service import Service
 from gateway.settings import LogSettings, load_settings
@@ -62,35 +63,17 @@ class Stage:
 
     def sftp(self, user: str, *commands: str) -> str:
         """Run commands through OpenSSH's client and return what it said."""
-        done = subprocess.run(  # noqa: S603 (our own arguments)
-            [
-                "sftp",
-                "-q",
-                "-b",
-                "-",
-                "-P",
-                str(self.port),
-                "-i",
-                str(self.keys / user),
-                "-o",
-                "IdentitiesOnly=yes",
-                "-o",
-                "BatchMode=yes",
-                "-o",
-                "StrictHostKeyChecking=yes",
-                "-o",
-                f"UserKnownHostsFile={self.keys / 'known_hosts'}",
-                f"{user}@127.0.0.1",
-            ],  # fmt: skip
-            input="\n".join(commands) + "\n",
-            capture_output=True,
-            text=True,
-            timeout=_WAIT_SECONDS,
-            check=False,
+        options = (
+            f"IdentitiesOnly=yes BatchMode=yes StrictHostKeyChecking=yes UserKnownHostsFile={self.keys}/known_hosts"
+        )
+        flags = [word for option in options.split() for word in ("-o", option)]
+        done = _run(
+            ["sftp", "-q", "-b", "-", "-P", str(self.port), "-i", str(self.keys / user), *flags, f"{user}@127.0.0.1"],
+            "\n".join([*commands, ""]).encode(),
         )
         if done.returncode:
-            raise GatewayError(f"sftp said: {done.stderr.strip()[-300:]}", remedy="Run the demo again.")
-        return done.stdout
+            raise GatewayError(f"sftp said: {done.stderr.decode().strip()[-300:]}", remedy="Run the demo again.")
+        return done.stdout.decode()
 
 
 def tell(directory: Path, port: int, *, once: bool) -> None:
@@ -163,10 +146,8 @@ def _play(stage: Stage) -> None:
 
     _say(7, "DfE's outbox: an extract sealed to its key, under the decision in force; d2i has no decision")
     extract = _extract(stage)
-    _told(
-        f"outbox/{period}/{extract.name} in DfE's home, opened with its own key",
-        f"{extract.rows} rows of {extract.authorities} authorities",
-    )
+    where = f"outbox/{period}/{extract.name} in DfE's home"
+    _told(where, f"opened with its own key, {extract.rows} rows of {extract.authorities} authorities")
     nothing = _names(stage, "d2i", "outbox", "", "")
     _told("d2i's outbox", "holds " + (", ".join(nothing) if nothing else "nothing: no LCIIB decision names it"))
 
@@ -174,13 +155,15 @@ def _play(stage: Stage) -> None:
     verdict = stage.desk.verify_ledger()
     _told(
         "gateway ledger verify",
-        f"{verdict.events} events, {verdict.checkpoints} signed checkpoints, {'all sound' if verdict.ok else verdict.problems}",
+        f"{verdict.events} events, {verdict.checkpoints} signed checkpoints, "
+        f"{'all sound' if verdict.ok else verdict.problems}",
     )
     with stage.desk.database.read() as connection:
         for one in reversed(rows.find(connection)):
             submission = one.submission
             out.print(
-                f"     {submission.authority:8} {submission.collection} {period} v{submission.version} {submission.state.value}"
+                f"     {submission.authority:8} {submission.collection} {period} "
+                f"v{submission.version} {submission.state.value}"
             )
 
 
@@ -191,10 +174,9 @@ def _people(directory: Path, desk: Desk, period: Period) -> None:
     at = desk.clock.now()
     today = london_date(at)
     for user in (*AUTHORITIES, *(code for code, _, _ in RECIPIENTS)):
-        subprocess.run(  # noqa: S603 (our own arguments)
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", user, "-f", str(people / user)],  # noqa: S607
-            check=True,
-        )
+        made = _run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", user, "-f", str(people / user)], b"")
+        if made.returncode:
+            raise GatewayError("ssh-keygen made no key.", remedy="Look whether the disk is full.")
     for slug in AUTHORITIES:
         code = AuthorityCode(slug)
         desk.add_key(authority_owner(code), "demo", (people / f"{slug}.pub").read_text(), None, by="operator:demo")
@@ -277,24 +259,10 @@ def _verified(stage: Stage, slug: str, name: str) -> str:
         f"get {folder}/{name}.sig {here}/r.sig",
         f"get receipts/allowed_signers {here}/allowed",
     )
-    done = subprocess.run(  # noqa: S603 (our own arguments)
-        [
-            "ssh-keygen",
-            "-Y",
-            "verify",
-            "-f",
-            str(here / "allowed"),
-            "-I",
-            "gateway",
-            "-n",
-            "receipt@gateway.london",
-            "-s",
-            str(here / "r.sig"),
-        ],
-        input=(here / "r.json").read_bytes(),
-        capture_output=True,
-        check=False,
-    )
+    done = _run(
+        ["ssh-keygen", "-Y", "verify", "-I", IDENTITY, "-n", RECEIPT_NAMESPACE, "-f", f"{here}/allowed", "-s", f"{here}/r.sig"],
+        (here / "r.json").read_bytes(),
+    )  # fmt: skip
     if done.returncode:
         raise GatewayError("ssh-keygen does not accept a receipt.", remedy="Tell the maintainers.")
     receipt = json.loads((here / "r.json").read_text())
@@ -307,6 +275,13 @@ class _Extract:
     name: str
     rows: int
     authorities: int
+
+
+def _run(words: list[str], told: bytes) -> subprocess.CompletedProcess[bytes]:
+    """Run one of OpenSSH's programs."""
+    return subprocess.run(  # noqa: S603 (our own words; the program was looked for at the beginning)
+        words, input=told, capture_output=True, timeout=_WAIT_SECONDS, check=False
+    )
 
 
 def _extract(stage: Stage) -> _Extract:
@@ -367,7 +342,8 @@ def _stay(stage: Stage) -> None:
     out.print("The service goes on until Ctrl-C. Look around as Camden or as DfE:", soft_wrap=True)
     for user in ("camden", "dfe"):
         out.print(
-            f"  sftp -P {stage.port} -i {stage.keys / user} -o UserKnownHostsFile={stage.keys / 'known_hosts'} {user}@127.0.0.1",
+            f"  sftp -P {stage.port} -i {stage.keys / user} "
+            f"-o UserKnownHostsFile={stage.keys / 'known_hosts'} {user}@127.0.0.1",
             soft_wrap=True,
         )
     threading.Event().wait()

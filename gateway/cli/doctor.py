@@ -66,7 +66,8 @@ def _data(desk: Desk) -> str:
     free = shutil.disk_usage(desk.settings.data).free
     if free < desk.settings.sftp.reserve_bytes:
         raise SettingsError(
-            f"Only {free // 1024**2} MB are free; nothing is received below {desk.settings.sftp.reserve_bytes // 1024**2} MB.",
+            f"Only {free // 1024**2} MB are free; nothing is received below "
+            f"{desk.settings.sftp.reserve_bytes // 1024**2} MB.",
             remedy="Free disk space, or lower sftp.reserve_bytes.",
         )
     return f"{free // 1024**3} GB free"

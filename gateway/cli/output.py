@@ -94,8 +94,9 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
                 raise
             place = traceback.extract_tb(error.__traceback__)[-1]
             err.print(
-                f"[bold red]Broken[/]: {type(error).__name__} at {Path(place.filename).name}:{place.lineno}. This is a fault "
-                "in the gateway. Run the command again with GATEWAY_TRACEBACK=1 and send what it prints to the maintainers.",
+                f"[bold red]Broken[/]: {type(error).__name__} at {Path(place.filename).name}:{place.lineno}. "
+                "This is a fault in the gateway. Run the command again with GATEWAY_TRACEBACK=1 and send what it "
+                "prints to the maintainers.",
                 soft_wrap=True,
             )
             raise typer.Exit(EXIT_BROKEN) from None

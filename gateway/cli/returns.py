@@ -1,4 +1,4 @@
-"""``gateway submit``, ``check``, ``status``, ``sample``, ``home``, ``held``: returns, as an operator or a borough sees them."""
+"""``gateway submit``, ``check``, ``status``, ``sample``, ``home``, ``held``: returns, seen by operator and borough."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def check(
     form: Annotated[str, typer.Option("--format", help="text, html, csv or json.")] = "text",
     as_json: JsonFlag = False,
 ) -> None:
-    """Check a return at your own desk: the same checks as the service, nothing is sent. Ends with 0 where it is good."""
+    """Check a return at your own desk: as the service would, and nothing is sent. Ends with 0 where it is good."""
     from gateway.cli.check import check_files  # noqa: PLC0415 (heavy imports only where needed)
 
     verdict = check_files(files, collection, period, authority, settings())

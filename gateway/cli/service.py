@@ -92,6 +92,7 @@ def demo(
         "demo-data"
     ),
     port: Annotated[int, typer.Option(help="SFTP port; 0 takes a free one.")] = 0,
+    *,
     once: Annotated[bool, typer.Option("--once", help="End when the story is told.")] = False,
 ) -> None:
     """Show the main job: three authorities, a good, a bad and a late return, an extract, a ledger that proves it."""

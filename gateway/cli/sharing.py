@@ -51,7 +51,8 @@ def add(
     if ssh_key is not None:
         table.add_key(recipient_owner(recipient.code), "sftp", read_text(ssh_key), None, by=operator())
     out.print(
-        f"{name} may receive what an authorisation in force allows. Its label is {'' if accept_label else 'not yet '}accepted."
+        f"{name} may receive what an authorisation in force allows. "
+        f"Its label is {'' if accept_label else 'not yet '}accepted."
     )
 
 

@@ -30,14 +30,14 @@ class Instant(sa.types.TypeDecorator[datetime]):
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy calls it so)
         """Refuse a naive datetime, store UTC."""
         if value is not None and value.tzinfo is None:
             message = "an instant needs a time zone"
             raise ValueError(message)
         return value.astimezone(UTC) if value is not None else None
 
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy calls it so)
         """Return UTC."""
         if value is None:
             return None
@@ -127,9 +127,9 @@ class Database:
     def write(self) -> Iterator[Transaction]:
         """Begin a change; commit at the end, roll back on an exception."""
         with self.engine.connect() as connection:
-            connection = connection.execution_options(gateway_writes=True)
-            with connection.begin():
-                yield Transaction(connection)
+            writing = connection.execution_options(gateway_writes=True)
+            with writing.begin():
+                yield Transaction(writing)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-Fact: TypeAlias = str | int | bool | None | list[str] | dict[str, int]
+Fact: TypeAlias = str | int | bool | list[str] | dict[str, int] | None
 """What a fact may be. No floats: they do not print alike everywhere, and the hash is over the print."""
 
 

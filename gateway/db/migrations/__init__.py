@@ -1,0 +1,1 @@
+"""The steps that bring older tables to the form of today, in order."""
