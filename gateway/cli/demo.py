@@ -259,8 +259,9 @@ def _verified(stage: Stage, slug: str, name: str) -> str:
         f"get {folder}/{name}.sig {here}/r.sig",
         f"get receipts/allowed_signers {here}/allowed",
     )
+    allowed = f"{here}/allowed"
     done = _run(
-        ["ssh-keygen", "-Y", "verify", "-I", IDENTITY, "-n", RECEIPT_NAMESPACE, "-f", f"{here}/allowed", "-s", f"{here}/r.sig"],
+        ["ssh-keygen", "-Y", "verify", "-I", IDENTITY, "-n", RECEIPT_NAMESPACE, "-f", allowed, "-s", f"{here}/r.sig"],
         (here / "r.json").read_bytes(),
     )  # fmt: skip
     if done.returncode:
