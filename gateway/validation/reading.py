@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -23,13 +26,18 @@ from gateway.domain.submission import ReceivedFile
 from gateway.validation.recognise import recognise_member, sniff
 from gateway.validation.workbook_size import refuse_oversize
 
-MAX_LINE_BYTES = 1024 * 1024
+MAX_LINE_CHARACTERS = 1024 * 1024
 """A line longer than this is no row of any collection; the widest has some forty columns."""
-MAX_CELL_CHARACTERS = 100_000
 MAX_ZIP_MEMBERS = 200
 MAX_ZIP_RATIO = 200
 """Text packs about 20 to 1; 200 is a bomb."""
-MAX_UNPACKED_BYTES = 2 * 1024**3
+_MEMBER_MARK = b"PK\x01\x02"
+_LINE = re.compile(r"[^\r\n]*+(?:\r\n|\r|\n)?+")
+"""A line with its end: CRLF, LF, or CR alone as old Macs write it. Possessive, so that a long line is read once."""
+_MANY = 10
+"""The mark of a member may stand in packed bytes by chance, so the count before opening is generous."""
+_UNZIPPING = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, OSError, EOFError, NotImplementedError, ValueError, LookupError)
+"""Everything that ``zipfile`` raises for bytes it cannot make sense of."""
 _HEADER_LOOK_ROWS = 15
 _LETTERS = 26
 
@@ -121,9 +129,9 @@ def _read_csv(read: Read, content: bytes, file: str, resource: str) -> None:
     text = _decode(read, content, file, resource)
     if text is None or not _fits_limits(read, text, file, resource):
         return
-    first = text.split("\n", 1)[0]
+    first = next(_lines(text))
     delimiter = max((",", ";", "\t", "|"), key=first.count)
-    if delimiter != "," and first.count(delimiter) > 0:
+    if delimiter != ",":
         names = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
         _add(
             read, "wrong-delimiter", file, f"The columns are separated by {names[delimiter]}, not by commas.",
@@ -176,48 +184,58 @@ def _decode(read: Read, content: bytes, file: str, resource: str) -> str | None:
         return content.decode("cp1252", "replace")
 
 
+def _lines(text: str) -> Iterator[str]:
+    """Yield each line with its end, without a second copy of the text."""
+    at = 0
+    while at < len(text):
+        found = _LINE.match(text, at)
+        end = found.end() if found else len(text)
+        yield text[at:end]
+        at = end
+
+
 def _fits_limits(read: Read, text: str, file: str, resource: str) -> bool:
-    start = row = 0
-    while start < len(text):
-        row += 1
-        end = text.find("\n", start)
-        end = len(text) if end < 0 else end
-        if end - start > MAX_LINE_BYTES:
+    for row, line in enumerate(_lines(text), start=1):
+        if len(line) > MAX_LINE_CHARACTERS:
             _add(
-                read, "line-too-long", file, f"Line {row} is {end - start:,} characters long; no row of this collection is.",
+                read, "line-too-long", file, f"Line {row} is {len(line):,} characters long; no row of this collection is.",
                 "Check that lines end with a line break and that quotation marks are closed.", resource=resource, row=row,
-                rule=f"at most {MAX_LINE_BYTES:,} characters a line",
+                rule=f"at most {MAX_LINE_CHARACTERS:,} characters a line",
             )  # fmt: skip
             return False
-        start = end + 1
     return True
 
 
 def _parse(read: Read, text: str, table: RawTable) -> None:
-    csv.field_size_limit(MAX_CELL_CHARACTERS)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    number = 0
+    reader = csv.reader(_lines(text), strict=True)
+    number = line = 0
     try:
         for number, cells in enumerate(reader, start=1):
+            line = reader.line_num
             if number == 1:
                 table.labels = cells
             else:
                 table.rows.append(cells)
                 table.numbers.append(number)
     except csv.Error as error:
-        unclosed = "end of data" in str(error) or "field larger" in str(error)
-        _add(
-            read,
-            "unclosed-quote" if unclosed else "quote-error",
-            table.file,
-            "A quotation mark is opened and never closed." if unclosed else "A quotation mark stands where none may.",
-            "Close the quotation mark, or write two of them for one inside a cell.",
-            resource=table.resource,
-            row=number + 1,
-            rule="RFC 4180",
-        )
+        code, message, remedy = _quoting(str(error), lines=reader.line_num - line)
+        _add(read, code, table.file, message, remedy, resource=table.resource, row=number + 1, rule="RFC 4180")
         return
     read.tables.append(table)
+
+
+def _quoting(error: str, *, lines: int) -> tuple[str, str, str]:
+    """Return code, message and remedy for what Python's reader stumbled over; its own words quote nothing."""
+    if "field larger" in error and lines <= 1:
+        limit = f"{csv.field_size_limit():,}"
+        return "cell-too-long", f"A cell is longer than {limit} characters.", "Shorten it, or look for a missing comma."
+    if "field larger" in error or "end of data" in error:
+        return "unclosed-quote", "A quotation mark is opened and never closed.", "Close it, or take it out."
+    return (
+        "quote-error",
+        "A quotation mark stands where none may.",
+        "Write two of them for one inside a cell, and put the whole cell in quotation marks.",
+    )
 
 
 # -- workbooks and zip files -----------------------------------------------------------------------------------------
@@ -249,28 +267,33 @@ def _read_whole(read: Read, content: bytes, file: str, collection: Collection, p
 
 
 def _read_zip(read: Read, content: bytes, file: str, collection: Collection, package: Package) -> None:
+    if content.count(_MEMBER_MARK) > _MANY * MAX_ZIP_MEMBERS:
+        _too_large(read, file, collection)
+        return
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+    except _UNZIPPING:
         _add(read, "wrong-format", file, "The zip file is damaged.", "Make it again and send it.")
         return
     with archive:
         members = [one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX/")]
-        if not _zip_is_safe(read, members, file):
+        if not _zip_is_safe(read, members, file, len(content), collection):
             return
         for one in members:
             name = one.filename.rpartition("/")[2]
             try:
-                inner = _unpacked(archive, one)
-            except (zipfile.BadZipFile, RuntimeError, OSError, EOFError, NotImplementedError, ValueError):
+                inner = archive.read(one)
+            except _UNZIPPING:
                 _add(read, "wrong-format", name, "A file in the zip cannot be unpacked.", "Make the zip file again.")
                 continue
             _read_member(read, inner, name, collection, package)
 
 
-def _zip_is_safe(read: Read, members: Sequence[zipfile.ZipInfo], file: str) -> bool:
+def _zip_is_safe(
+    read: Read, members: Sequence[zipfile.ZipInfo], file: str, packed: int, collection: Collection
+) -> bool:
+    """Say whether it may be unpacked. A member that lies about its size is cut there, and then its checksum is wrong."""
     total = sum(one.file_size for one in members)
-    packed = sum(one.compress_size for one in members)
     if any(one.flag_bits & 1 for one in members):
         _add(
             read, "password-protected", file, "The zip file is protected by a password.",
@@ -280,23 +303,19 @@ def _zip_is_safe(read: Read, members: Sequence[zipfile.ZipInfo], file: str) -> b
     if not members:
         _add(read, "empty-file", file, "The zip file holds no file.", "Make it again and send it.")
         return False
-    if len(members) > MAX_ZIP_MEMBERS or total > MAX_UNPACKED_BYTES or total > MAX_ZIP_RATIO * max(packed, 1024):
-        _add(
-            read, "zip-too-large", file, "The zip file unpacks to far more than a return holds.",
-            "Put only the tables of this return into it.",
-            rule=f"at most {MAX_ZIP_MEMBERS} files, {MAX_UNPACKED_BYTES // 1024**3} GB, {MAX_ZIP_RATIO} to 1",
-        )  # fmt: skip
+    if len(members) > MAX_ZIP_MEMBERS or total > collection.max_bytes or total > MAX_ZIP_RATIO * max(packed, 1024):
+        _too_large(read, file, collection)
         return False
     return True
 
 
-def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    with archive.open(member) as source:
-        content = source.read(member.file_size + 1)
-    if len(content) > member.file_size:
-        message = "larger than it says"
-        raise ValueError(message)
-    return content
+def _too_large(read: Read, file: str, collection: Collection) -> None:
+    limit = collection.max_bytes // 1024**2
+    _add(
+        read, "zip-too-large", file, "The zip file unpacks to far more than a return holds.",
+        "Put only the tables of this return into it.",
+        rule=f"at most {MAX_ZIP_MEMBERS} files, {limit} MB, {MAX_ZIP_RATIO} to 1",
+    )  # fmt: skip
 
 
 def _read_member(read: Read, content: bytes, name: str, collection: Collection, package: Package) -> None:
@@ -351,11 +370,11 @@ def _read_workbook(read: Read, content: bytes, file: str, collection: Collection
             "Open it in Excel, save it as .xlsx and send it.",
         )
         return
-    by_sheet = {(one.sheet or one.name).casefold(): one for one in package.resources}
-    ignored = {one.casefold() for one in collection.ignored_sheets}
-    refused = {one.replace("_", " ").casefold(): one for one in collection.refused_resources}
+    by_sheet = {_plain(one.sheet or one.name): one for one in package.resources}
+    ignored = {_plain(one) for one in collection.ignored_sheets}
+    refused = {_plain(one): one for one in collection.refused_resources}
     for name in book.sheet_names:
-        key = name.strip().casefold()
+        key = _plain(name)
         if key in ignored:
             continue
         rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
@@ -368,6 +387,11 @@ def _read_workbook(read: Read, content: bytes, file: str, collection: Collection
             read.notes.append("A sheet that is no list of this collection was passed over.")
             continue
         _read_sheet(read, rows, file, outline)
+
+
+def _plain(sheet: str) -> str:
+    """Return a sheet's name without what people vary: ``List 10``, ``list_10`` and ``List10`` are one."""
+    return re.sub(r"[\s_-]+", "", sheet).casefold()
 
 
 def _read_sheet(read: Read, rows: Sequence[Sequence[object]], file: str, outline: ResourceOutline) -> None:

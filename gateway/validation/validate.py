@@ -17,7 +17,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from frictionless import Package as FrictionlessPackage
@@ -181,6 +181,18 @@ def _squeezed(label: str) -> str:
     return " ".join(label.split()).casefold()
 
 
+_LABEL_TROUBLE = {
+    "blank": ("blank-label", "A column has no name.", "Name it or take it out.", "every column has a name"),
+    "extra": (
+        "extra-label",
+        "This column is not asked for.",
+        "Take the column out: send only what is asked for.",
+        "only the columns of the data package",
+    ),
+    "duplicate": ("duplicate-label", "This column is there twice.", "Keep one of them.", "each column once"),
+}
+
+
 def _labels(read: Read, table: RawTable, fields: Sequence[Mapping[str, Any]]) -> list[int | None] | None:
     """Find each column; report those missing, extra, blank and twice. None where the rows cannot be read."""
     known = {
@@ -192,47 +204,28 @@ def _labels(read: Read, table: RawTable, fields: Sequence[Mapping[str, Any]]) ->
     trouble: list[Finding] = []
     for at, label in enumerate(table.labels):
         name = known.get(_squeezed(label))
-        if not label.strip():
-            trouble.append(
-                cell_finding(
-                    table,
-                    1,
-                    at,
-                    "blank-label",
-                    "A column has no name.",
-                    "Name it or take it out.",
-                    "every column has a name",
-                    None,
-                )
-            )
-        elif name is None:
-            trouble.append(
-                cell_finding(
-                    table,
-                    1,
-                    at,
-                    "extra-label",
-                    "This column is not asked for.",
-                    "Take the column out: send only what is asked for.",
-                    "only the columns of the data package",
-                    None,
-                )
-            )
-        elif name in found:
-            trouble.append(
-                cell_finding(
-                    table,
-                    1,
-                    at,
-                    "duplicate-label",
-                    "This column is there twice.",
-                    "Keep one of them.",
-                    "each column once",
-                    None,
-                )
-            )
-        else:
+        if name is not None and name not in found:
             found[name] = at
+            continue
+        code, message, remedy, rule = _LABEL_TROUBLE[
+            "blank" if not label.strip() else "extra" if name is None else "duplicate"
+        ]
+        # A name that is not known may be a cell of data in the wrong place, so it is hidden like one.
+        unlabelled = replace(cell_finding(table, table.top, at, code, message, remedy, rule, label), label=name)
+        trouble.append(unlabelled)
+    if not found:
+        read.findings.append(
+            Finding(
+                code="missing-header",
+                file=table.file,
+                resource=table.resource,
+                row=table.top,
+                message="None of this table's column names stands in the first row.",
+                remedy="Put the column names of the data package into the first row.",
+                rule="a row of column names",
+            )
+        )
+        return None
     missing = [field["name"] for field in fields if field["name"] not in found and not field.get("x-optional")]
     for name in missing:
         trouble.append(
@@ -240,7 +233,7 @@ def _labels(read: Read, table: RawTable, fields: Sequence[Mapping[str, Any]]) ->
                 code="missing-label",
                 file=table.file,
                 resource=table.resource,
-                row=1,
+                row=table.top,
                 label=name,
                 message=f"The column {name} is missing.",
                 remedy="Add the column, spelled just so; its cells may be empty where the data package allows.",
@@ -248,7 +241,7 @@ def _labels(read: Read, table: RawTable, fields: Sequence[Mapping[str, Any]]) ->
             )
         )
     read.findings += trouble
-    if missing or len(found) < len(table.labels) - sum(1 for one in trouble if one.code != "missing-label"):
+    if missing:
         return None
     return [found.get(field["name"]) for field in fields]
 

@@ -154,18 +154,19 @@ def test_each_notice_is_raised_once_however_often_the_service_looks(service: Ser
     assert len(set(words)) == len(words)
 
 
-def test_what_is_stored_opens_with_the_key_of_the_collection(service: Service, tmp_path: Path) -> None:
+def test_what_is_stored_opens_with_the_key_of_its_collection(service: Service, tmp_path: Path) -> None:
     storage = service.at.data / "storage"
-    sealed = [path for path in storage.rglob("*") if path.is_file() and RIIA in str(path)]
-    assert sealed
-    out = tmp_path / "opened.csv"
-    service.at.do("unseal", sealed[0].relative_to(storage), "--key", _collection_key(service), "--out", out)
-    assert "measure_id" in out.read_text()
-
-
-def _collection_key(service: Service) -> Path:
-    (key,) = [path for path in (service.at.data / "keys").rglob("*") if RIIA in path.name and ".pub" not in path.name]
-    return key
+    (sealed,) = [path for path in storage.rglob("*.sealed") if f"{RIIA}/{PERIOD}/camden" in str(path)]
+    key = tmp_path / "collection.key"
+    service.at.do("key", "export", f"{RIIA}/2026", "--out", key)
+    service.at.do("unseal", sealed, "--key", key, "--out", tmp_path / "opened.csv")
+    assert (tmp_path / "opened.csv").read_bytes() == GOOD, "canonical as it was sent"
+    service.at.do("unseal", sealed.relative_to(storage), "--out", tmp_path / "by-name.csv")
+    assert (tmp_path / "by-name.csv").read_bytes() == GOOD
+    service.at.do("key", "export", "home", "--out", tmp_path / "other.key")
+    wrong = service.at.command("unseal", sealed, "--key", tmp_path / "other.key", "--out", tmp_path / "no.csv")
+    assert wrong.code == 2
+    assert not (tmp_path / "no.csv").exists()
 
 
 def test_a_marked_value_is_nowhere_in_plain_but_in_its_own_report(
