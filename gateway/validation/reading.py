@@ -36,7 +36,17 @@ _LINE = re.compile(r"[^\r\n]*+(?:\r\n|\r|\n)?+")
 """A line with its end: CRLF, LF, or CR alone as old Macs write it. Possessive, so that a long line is read once."""
 _MANY = 10
 """The mark of a member may stand in packed bytes by chance, so the count before opening is generous."""
-_UNZIPPING = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, OSError, EOFError, NotImplementedError, ValueError, LookupError)
+_UNZIPPING = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    RuntimeError,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    ValueError,
+    LookupError,
+)
 """Everything that ``zipfile`` raises for bytes it cannot make sense of."""
 _HEADER_LOOK_ROWS = 15
 _LETTERS = 26
@@ -52,6 +62,7 @@ class RawTable:
         labels: the header as sent, in order.
         rows: cells as sent; each row is as long as it was.
         numbers: the number of each row, as a spreadsheet shows it.
+        top: the number of the header's row.
     """
 
     resource: str
@@ -59,6 +70,7 @@ class RawTable:
     labels: list[str]
     rows: list[list[str]] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
+    top: int = 1
 
 
 @dataclass(kw_only=True)
@@ -408,7 +420,10 @@ def _read_sheet(read: Read, rows: Sequence[Sequence[object]], file: str, outline
         )  # fmt: skip
         return
     table = RawTable(
-        resource=outline.name, file=f"{file}, sheet {outline.sheet}", labels=[_text(cell) for cell in rows[top]]
+        resource=outline.name,
+        file=f"{file}, sheet {outline.sheet}",
+        labels=[_text(cell) for cell in rows[top]],
+        top=top + 1,
     )
     while table.labels and not table.labels[-1].strip():
         table.labels.pop()

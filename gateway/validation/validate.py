@@ -92,6 +92,7 @@ def validate(checked: Checked, files: Contents, collection: Collection, numbers:
     if prepared:
         _frictionless(read, prepared)
         for one in prepared:
+            _plain_numbers(read, one)
             _ownership(read, one, checked.period, numbers)
     report = _report(read)
     if not report.accepted:
@@ -251,6 +252,9 @@ def _rows(read: Read, one: _Prepared) -> None:
     aliases = [field.get("x-aliases", {}) for field in one.descriptor["schema"]["fields"]]
     corrected = 0
     numbers: list[int] = []
+    empty = _without_empty_end(table)
+    if empty:
+        read.notes.append(f"{empty} empty rows at the end of {table.resource} were passed over.")
     for number, cells in iterate(table):
         if not any(cell.strip() for cell in cells):
             read.findings.append(_row_finding(table, number, "blank-row", "The row is empty.", "Take the row out."))
@@ -276,7 +280,8 @@ def _rows(read: Read, one: _Prepared) -> None:
                 )
             )
         padded = pad(cells, width)
-        arranged = [padded[at] if at is not None else "" for at in one.places]
+        # A cell of nothing but spaces looks empty and is empty; other cells stay as they are.
+        arranged = [padded[at] if at is not None and padded[at].strip() else "" for at in one.places]
         for at, known in enumerate(aliases):
             meant = known.get(arranged[at].strip().casefold()) if known else None
             if meant is not None and meant != arranged[at]:
@@ -288,6 +293,16 @@ def _rows(read: Read, one: _Prepared) -> None:
     table.rows = []
     if corrected:
         read.notes.append(f"{corrected} known other spellings of codes in {table.resource} were put right.")
+
+
+def _without_empty_end(table: RawTable) -> int:
+    """Take empty rows off the end, as spreadsheets leave them there; return how many."""
+    kept = len(table.rows)
+    while kept and not any(cell.strip() for cell in table.rows[kept - 1]):
+        kept -= 1
+    taken = len(table.rows) - kept
+    del table.rows[kept:], table.numbers[kept:]
+    return taken
 
 
 def _row_finding(table: RawTable, number: int, code: str, message: str, remedy: str) -> Finding:
@@ -341,37 +356,43 @@ def _schema(one: _Prepared, here: set[str]) -> dict[str, Any]:
     return plain
 
 
+_PLAIN_NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]*)?\s*", re.ASCII)
+
+
+def _plain_numbers(read: Read, one: _Prepared) -> None:
+    """Refuse what a program takes for a number and nobody means as one: ``NaN``, ``INF``, ``1e9``, ``1_000``."""
+    known = {(found.row, found.label) for found in read.findings if found.resource == one.table.resource}
+    for at, field in enumerate(one.descriptor["schema"]["fields"]):
+        place = one.places[at]
+        if field["type"] not in {"number", "integer"} or place is None:
+            continue
+        for number, row in zip(one.table.numbers, one.rows, strict=True):
+            if row[at] and not _PLAIN_NUMBER.fullmatch(row[at]):
+                found = cell_finding(one.table, number, place, "type-error", *_TYPES[field["type"]], row[at])
+                if (found.row, found.label) not in known:
+                    read.findings.append(found)
+
+
 _CONSTRAINT = re.compile(r'constraint "(\w+)"')
 
 
 def _rewritten(one: _Prepared, error: Any) -> Finding:
     """Turn frictionless's error into a finding: its type and place, our words, the cell hidden."""
-    table = one.table
-    at = getattr(error, "row_number", None)
-    number = table.numbers[at - 2] if at is not None and 0 <= at - 2 < len(table.numbers) else None
+    table, schema = one.table, one.descriptor["schema"]
+    row = error.row_number - 2 if getattr(error, "row_number", None) else None
+    number = table.numbers[row] if row is not None and 0 <= row < len(table.numbers) else None
     name = getattr(error, "field_name", None)
-    field = next((found for found in one.descriptor["schema"]["fields"] if found["name"] == name), None)
-    place = one.places[one.labels.index(name)] if name in one.labels else None
-    value = (
-        one.rows[at - 2][one.labels.index(name)]
-        if number is not None and at is not None and name in one.labels
-        else None
-    )
-    constraint = _CONSTRAINT.search(error.note or "")
-    message, remedy, rule = _words(
-        error.type, constraint[1] if constraint else "", field or {}, one.descriptor["schema"]
-    )
-    if name is None and error.type == "foreign-key":
-        keys = getattr(error, "field_names", None) or ["CHILD"]
+    keys = getattr(error, "field_names", None)
+    if name is None and error.type == "foreign-key" and keys:
         name = keys[0]
-        place = one.places[one.labels.index(name)] if name in one.labels else None
-        value = (
-            one.rows[at - 2][one.labels.index(name)]
-            if number is not None and at is not None and name in one.labels
-            else None
-        )
-    finding = cell_finding(table, number, place, error.type, message, remedy, rule, value)
-    return finding
+    at = one.labels.index(name) if name in one.labels else None
+    place = one.places[at] if at is not None else None
+    value = one.rows[row][at] if number is not None and row is not None and at is not None else None
+    field = schema["fields"][at] if at is not None else {}
+    constraint = _CONSTRAINT.search(error.note or "")
+    message, remedy, rule = _words(error.type, constraint[1] if constraint else "", field, schema)
+    found = cell_finding(table, number, place, error.type, message, remedy, rule, value)
+    return found if place is not None or name is None else replace(found, label=name)
 
 
 _TYPES = {
@@ -400,11 +421,9 @@ def _words(kind: str, constraint: str, field: Mapping[str, Any], schema: Mapping
         names = ", ".join([key] if isinstance(key, str) else key)
         return f"Two rows have the same {names}.", "Keep one of them, or mend the one that is wrong.", f"{names} once"
     if kind == "foreign-key":
-        return (
-            "There is no row for this child in the header table.",
-            "Add the child to the header table, or mend the identifier.",
-            "every child is in the header table",
-        )
+        return _reference_words(field, schema)
+    if kind == "blank-row":
+        return "The row is empty in every column that is asked for.", "Take the row out.", "no empty rows"
     match constraint:
         case "required":
             return "The cell is empty and may not be.", "Fill it in.", "required"
@@ -428,6 +447,23 @@ def _words(kind: str, constraint: str, field: Mapping[str, Any], schema: Mapping
         case "unique":
             return "The value is there twice.", "Keep one of them.", "unique"
     return "The value breaks a rule of the data package.", "Check it against the data package.", constraint or kind
+
+
+def _reference_words(field: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Say which table and column a cell should be found in."""
+    name = field.get("name", "")
+    for key in schema.get("foreignKeys", []):
+        names = [key["fields"]] if isinstance(key["fields"], str) else key["fields"]
+        if name in names:
+            there = key["reference"]["fields"]
+            other = there if isinstance(there, str) else ", ".join(there)
+            table = key["reference"]["resource"]
+            return (
+                f"This {name} is not in the table {table}.",
+                f"Add it to the table {table}, or mend it here.",
+                f"{name} is in {table} ({other})",
+            )
+    return "The table this refers to has no such row.", "Add the row there, or mend the cell.", "foreign key"
 
 
 # -- ownership ---------------------------------------------------------------------------------------------------------
