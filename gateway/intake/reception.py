@@ -93,12 +93,15 @@ class Reception:
         self._clock = clock
         self._doorbell = doorbell
 
-    def receive(self, drop: Drop, *, delivery_key: str = "") -> Received:
+    def receive(
+        self, drop: Drop, *, delivery_key: str = "", also: Callable[[Transaction], None] | None = None
+    ) -> Received:
         """Commit one drop.
 
         Args:
             drop: a file that lies whole and synced in the spool.
             delivery_key: natural key of the source (a bucket version, a folder's file); the file's own id if empty.
+            also: what the way in changes in the same transaction, so that no crash can come between.
 
         Raises:
             GatewayError: it could not be committed; nothing is acknowledged, the bytes stay in the spool.
@@ -106,6 +109,8 @@ class Reception:
         key = delivery_key or f"file:{drop.file}"
         found = self._recognise(drop)
         with self._database.write() as tx:
+            if also is not None:
+                also(tx)
             taken = rows.find_delivery(tx.connection, key)
             if taken is not None:
                 return Received(submission=taken, file=drop.file)

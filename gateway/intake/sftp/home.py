@@ -24,7 +24,7 @@ import uuid_utils
 
 from gateway.clock import Clock
 from gateway.db import accounts as rows
-from gateway.db.core import Database
+from gateway.db.core import Database, Transaction
 from gateway.domain.names import AuthorityCode, Channel, Digest, FileId, Owner
 from gateway.domain.submission import Drop
 from gateway.errors import GatewayError
@@ -413,13 +413,9 @@ class Home:
             sent_by=self._sent_by,
             received_at=now,
         )
-        try:
-            self._reception.receive(drop)
-        except GatewayError as error:
-            raise HomeError(
-                errno.EAGAIN, f"The file is here and could not be taken in: {error.happened} Send it again."
-            ) from error
-        with self._database.write() as tx:
+
+        def seen(tx: Transaction) -> None:
+            """No longer an upload: with the submission, or a later upload to this place would take its bytes away."""
             mtime = next(
                 (one.mtime for one in rows.list_uploads(tx.connection, self.owner) if one.file == file),
                 int(now.timestamp()),
@@ -429,6 +425,13 @@ class Home:
                 tx,
                 rows.Listed(file=file, owner=self.owner, path=place, size_bytes=size, mtime=mtime, received_at=now),
             )
+
+        try:
+            self._reception.receive(drop, also=seen)
+        except GatewayError as error:
+            raise HomeError(
+                errno.EAGAIN, f"The file is here and could not be taken in: {error.happened} Send it again."
+            ) from error
 
     # -- changing ------------------------------------------------------------------------------------------------
 

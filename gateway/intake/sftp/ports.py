@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
+from gateway.db.core import Transaction
 from gateway.domain.names import Owner
 from gateway.domain.submission import Drop
 
@@ -13,8 +14,12 @@ from gateway.domain.submission import Drop
 class Reception(Protocol):
     """Takes drops."""
 
-    def receive(self, drop: Drop) -> object:
+    def receive(self, drop: Drop, *, also: Callable[[Transaction], None] | None = None) -> object:
         """Commit one drop. Only after it returns may the client be told that its file is in.
+
+        Args:
+            drop: a file that lies whole and synced in the spool.
+            also: what changes in the same transaction.
 
         Raises:
             GatewayError: it could not be committed; the client is told, and may send again.
