@@ -12,6 +12,7 @@ __all__ = [
     "NotAllowedError",
     "NotFoundError",
     "NoticeError",
+    "OvertakenError",
     "RecordAlteredError",
     "ScannerUnavailableError",
     "SettingsError",
@@ -51,6 +52,10 @@ class StorageError(GatewayError):
 
 class SpoolFullError(GatewayError):
     """There is no room to receive more."""
+
+
+class OvertakenError(GatewayError):
+    """Somebody else has gone on with it meanwhile; whoever was at it before may do no more."""
 
 
 class ScannerUnavailableError(GatewayError):
