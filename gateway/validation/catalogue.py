@@ -42,6 +42,8 @@ _KEYS = {
     "due",
     "names",
 }
+_MEDIA = {"csv", "xlsx", "xml", "zip"}
+_TYPES = {"string", "integer", "number", "date", "boolean"}
 _DUE_KEYS = {"rule", "load", "opens", "closes", "grace_working_days"}
 _NAME_KEYS = {"pattern", "resource"}
 
@@ -66,30 +68,20 @@ def load_collection(folder: Path) -> Collection:
     """
     name = folder.name
     try:
-        if not SLUG.match(name):
-            message = "its name is no slug"
-            raise ValueError(message)
-        values = tomllib.loads((folder / "collection.toml").read_text(encoding="utf-8"))
-        _known(values, _KEYS, "")
-        due = values.get("due")
-        if due is not None:
-            _known(due, _DUE_KEYS, "due.")
-        packages = [_package(path) for path in folder.glob("datapackage-*.yaml")]
-        if not packages:
-            message = "it has no datapackage-<first period>.yaml"
-            raise ValueError(message)
+        values = _values(folder)
+        packages = _packages(folder)
         return Collection(
             id=CollectionId(name),
             title=values["title"],
             cadence=PeriodKind(values["cadence"]) if values["cadence"] != "ad-hoc" else None,
             grain=Grain(values["grain"]),
             shape=Shape(values["shape"]),
-            due=_due(due) if due is not None else None,
+            due=_due(values["due"]) if "due" in values else None,
             names=tuple(_name(one) for one in values.get("names", [])),
-            packages=tuple(sorted(packages, key=lambda pack: Period.parse(pack.from_period).start)),
-            settle_seconds=values.get("settle_seconds", 20),
-            max_bytes=values.get("max_bytes", 512 * 1024 * 1024),
-            retention_years=values.get("retention_years", 6),
+            packages=packages,
+            settle_seconds=_number(values, "settle_seconds", 20),
+            max_bytes=_number(values, "max_bytes", 512 * 1024 * 1024),
+            retention_years=_number(values, "retention_years", 6),
             refused_resources=tuple(values.get("refused", [])),
             refused_because=values.get("refused_because", "nobody may hold it"),
             ignored_sheets=tuple(values.get("ignored_sheets", [])),
@@ -102,6 +94,39 @@ def load_collection(folder: Path) -> Collection:
         raise _broken(name, str(error)) from error
 
 
+def _values(folder: Path) -> Mapping[str, Any]:
+    if not SLUG.match(folder.name):
+        raise ValueError("its name is no slug")
+    values = tomllib.loads((folder / "collection.toml").read_text(encoding="utf-8"))
+    _known(values, _KEYS, "")
+    _known(values.get("due", {}), _DUE_KEYS, "due.")
+    for medium in values.get("media", []):
+        _one_of(medium, _MEDIA, "medium")
+    return values
+
+
+def _number(values: Mapping[str, Any], key: str, otherwise: int) -> int:
+    found = values.get(key, otherwise)
+    if not isinstance(found, int) or isinstance(found, bool) or found <= 0:
+        raise ValueError(f"{key} is no whole number above 0")
+    return found
+
+
+def _packages(folder: Path) -> tuple[Package, ...]:
+    """Return the data packages, oldest first; what is wrong with one is told with its file's name."""
+    found: list[Package] = []
+    for path in folder.glob("datapackage-*.yaml"):
+        try:
+            found.append(_package(path))
+        except KeyError as error:
+            raise ValueError(f"{path.name}: {error} is missing") from error
+        except (ValueError, TypeError, OSError, yaml.YAMLError) as error:
+            raise ValueError(f"{path.name}: {error}") from error
+    if not found:
+        raise ValueError("it has no datapackage-<first period>.yaml")
+    return tuple(sorted(found, key=lambda pack: Period.parse(pack.from_period).start))
+
+
 def _broken(name: str, why: str) -> SettingsError:
     return SettingsError(
         f"The collection {name} cannot be used: {why}.", did="Nothing was started.", remedy=f"Mend validators/{name}/."
@@ -110,11 +135,14 @@ def _broken(name: str, why: str) -> SettingsError:
 
 def _known(values: Mapping[str, Any], known: set[str], place: str) -> None:
     for key in values:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f" (did you mean {place}{near[0]}?)" if near else ""
-            message = f"unknown key {place}{key}{hint}"
-            raise ValueError(message)
+        _one_of(key, known, "key", place)
+
+
+def _one_of(word: str, known: set[str], what: str, place: str = "") -> None:
+    if word not in known:
+        near = difflib.get_close_matches(word, known, n=1)
+        hint = f" (did you mean {place}{near[0]}?)" if near else ""
+        raise ValueError(f"unknown {what} {place}{word}{hint}")
 
 
 def _due(values: Mapping[str, Any]) -> Due:
@@ -136,8 +164,11 @@ def _package(path: Path) -> Package:
     first = path.name.removeprefix("datapackage-").removesuffix(".yaml")
     Period.parse(first)
     descriptor = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(descriptor, dict):
+        raise TypeError("it is no mapping")
     for resource in descriptor["resources"]:
         for field in resource["schema"]["fields"]:
+            _one_of(field.setdefault("type", "string"), _TYPES, "type")
             if "x-codes" in field:
                 codes, aliases = _codes(path.parent / field["x-codes"])
                 field.setdefault("constraints", {})["enum"] = codes
