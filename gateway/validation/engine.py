@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 PLAIN: Mapping[str, re.Pattern[str]] = {
-    "integer": re.compile(r"[+-]?[0-9]{1,18}", re.ASCII),
-    "number": re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?", re.ASCII),
+    "integer": re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII),
+    "number": re.compile(r"\s*[+-]?[0-9]+(?:\.[0-9]*)?\s*", re.ASCII),
     "date": re.compile(r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}", re.ASCII),
 }
 """How a value of a type is written, whole. A date also has to be in the calendar."""
@@ -44,9 +44,10 @@ class Fault:
     Attributes:
         resource: the table.
         row: index into the table's rows.
-        kind: ``type-error``, ``constraint-error``, ``unique-error``, ``primary-key`` or ``foreign-key``.
+        kind: ``type-error``, ``constraint-error``, ``unique-error``, ``primary-key``, ``foreign-key``, or ``blank-row``
+            for a row in which every column of the schema is empty; such a row has no other fault.
         constraint: for a ``constraint-error`` the constraint's name in Table Schema.
-        fields: the columns concerned: one, or those of the key.
+        fields: the columns concerned: one, those of the key, or none for a blank row.
     """
 
     resource: str

@@ -50,7 +50,9 @@ class Findings:
 
     def kept(self) -> tuple[Finding, ...]:
         """Return the findings kept, by file, row and column."""
-        return tuple(sorted(self._kept, key=lambda one: (one.file, one.row or 0, len(one.column or ""), one.column or "")))
+        return tuple(
+            sorted(self._kept, key=lambda one: (one.file, one.row or 0, len(one.column or ""), one.column or ""))
+        )
 
     def counts(self) -> Mapping[str, int]:
         """Return the true numbers by code."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
-from frictionless import Package, Resource, Schema, system
+from frictionless import Package, Schema, system
+from frictionless.resources import TableResource
 
 from gateway.validation.engine import PLAIN, EngineTable, Fault
 
@@ -29,8 +30,8 @@ class FrictionlessEngine:
         for table in tables:
             # Only while opening is anything looked up; no trust means no path outside what is handed in.
             with system.use_context(trusted=False):
-                resource = package.get_resource(table.resource)
-                resource.open()
+                resource = cast("TableResource", package.get_resource(table.resource))
+                resource.open()  # type: ignore[no-untyped-call]
             try:
                 for row in resource.row_stream:
                     yield from _faults(table, row.row_number - _FIRST_ROW, row.errors)
@@ -38,24 +39,28 @@ class FrictionlessEngine:
                 resource.close()
 
 
-def _resource(table: EngineTable) -> Resource:
+def _resource(table: EngineTable) -> TableResource:
     labels = [field["name"] for field in table.schema["fields"]]
-    return Resource(
+    return TableResource(
         name=table.resource, data=[labels, *table.rows], schema=Schema.from_descriptor(dict(table.schema))
     )
 
 
 def _faults(table: EngineTable, row: int, errors: Sequence[Any]) -> Iterator[Fault]:
-    told: set[str] = set()
+    cells = table.rows[row]
+    if not any(cells):
+        yield Fault(resource=table.resource, row=row, kind="blank-row", fields=())
+        return
+    loose: set[tuple[str, ...]] = set()
+    for at, field in enumerate(table.schema["fields"]):
+        plain = PLAIN.get(field["type"])
+        if plain is not None and cells[at] and not plain.fullmatch(cells[at]):
+            loose.add((field["name"],))
+            yield Fault(resource=table.resource, row=row, kind="type-error", fields=(field["name"],))
     for error in errors:
         fault = _fault(table, row, error)
-        if fault is not None:
-            told.update(fault.fields if fault.kind == "type-error" else ())
+        if fault is not None and fault.fields not in loose:
             yield fault
-    for at, field in enumerate(table.schema["fields"]):
-        plain, cell = PLAIN.get(field["type"]), table.rows[row][at]
-        if plain is not None and cell and field["name"] not in told and not plain.fullmatch(cell):
-            yield Fault(resource=table.resource, row=row, kind="type-error", fields=(field["name"],))
 
 
 def _fault(table: EngineTable, row: int, error: Any) -> Fault | None:

@@ -13,7 +13,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import BinaryIO
@@ -21,8 +21,9 @@ from typing import BinaryIO
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
 from gateway.domain.collection import Collection, Package, ResourceOutline
-from gateway.domain.finding import Cell, Finding
+from gateway.domain.finding import Finding
 from gateway.domain.submission import ReceivedFile
+from gateway.validation.findings import Findings
 from gateway.validation.recognise import recognise_member, sniff
 from gateway.validation.workbook_size import refuse_oversize
 
@@ -50,6 +51,18 @@ _UNZIPPING = (
 """Everything that ``zipfile`` raises for bytes it cannot make sense of."""
 _HEADER_LOOK_ROWS = 15
 _LETTERS = 26
+_OLE = b"\xd0\xcf\x11\xe0"
+"""How an old .xls begins, and a new one with a password."""
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_UNQUOTED = re.compile(r'"[^"]*"')
+_CALLED = {"utf-16": "UTF-16", "cp1252": "Windows-1252 (Western European)"}
+_NOT_TEXT = {
+    "xlsx": "a workbook",
+    "zip": "a zip file",
+    "pdf": "a PDF document",
+    "xml": "an XML file or a web page",
+    "ole": "an old .xls, or a workbook with a password",
+}
 
 
 @dataclass(kw_only=True)
@@ -78,7 +91,7 @@ class Read:
     """Everything that was read."""
 
     tables: list[RawTable] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
     notes: list[str] = field(default_factory=list)
 
 
@@ -129,7 +142,7 @@ def _add(
     row: int | None = None,
     rule: str = "",
 ) -> None:
-    read.findings.append(
+    read.findings.add(
         Finding(code=code, file=file, resource=resource, row=row, message=message, remedy=remedy, rule=rule)
     )
 
@@ -141,59 +154,71 @@ def _read_csv(read: Read, content: bytes, file: str, resource: str) -> None:
     text = _decode(read, content, file, resource)
     if text is None or not _fits_limits(read, text, file, resource):
         return
-    first = next(_lines(text))
-    delimiter = max((",", ";", "\t", "|"), key=first.count)
+    first = _UNQUOTED.sub("", next(_lines(text)))
+    delimiter = max(_DELIMITERS, key=first.count)
     if delimiter != ",":
-        names = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
         _add(
-            read, "wrong-delimiter", file, f"The columns are separated by {names[delimiter]}, not by commas.",
+            read, "wrong-delimiter", file, f"The columns are separated by {_DELIMITERS[delimiter]}, not by commas.",
             "Save it as CSV with commas: in Excel choose 'CSV UTF-8 (Comma delimited)'.", resource=resource, row=1,
             rule="comma between columns",
         )  # fmt: skip
         return
-    _parse(read, text, RawTable(resource=resource, file=file, labels=[]))
+    table = RawTable(resource=resource, file=file, labels=[])
+    if _parse(read, text, table):
+        read.tables.append(table)
 
 
 def _decode(read: Read, content: bytes, file: str, resource: str) -> str | None:
+    """Return the text, or None where there is none; what was assumed becomes a note."""
     if not content.strip():
         _add(read, "empty-file", file, "The file is empty.", "Export it again and send it.", resource=resource)
         return None
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        try:
-            text = content.decode("utf-16")
-        except UnicodeDecodeError:
-            _add(
-                read,
-                "encoding-error",
-                file,
-                "The file begins as UTF-16 and is not valid UTF-16.",
-                "Save it as UTF-8.",
-                resource=resource,
-            )
-            return None
-        read.notes.append("A file was written as UTF-16 and was read as such; UTF-8 is preferred.")
-        return text
-    if content.startswith(b"PK\x03\x04") or content.startswith(b"\xd0\xcf\x11\xe0"):
+    kind = "ole" if content.startswith(_OLE) else sniff(lambda: io.BytesIO(content), file).kind
+    if kind in _NOT_TEXT:
         _add(
-            read, "wrong-format", file, "The file is named as a CSV and is a workbook or a zip file.",
-            "Save it as CSV UTF-8, or give it its right ending.", resource=resource,
+            read, "wrong-format", file, f"The file is named as a CSV and is {_NOT_TEXT[kind]}.",
+            "Save it as CSV UTF-8 (in Excel: Save As, CSV UTF-8), or give it its right ending.", resource=resource,
+            rule="a CSV file",
         )  # fmt: skip
         return None
-    place = content.find(b"\0")
-    if place >= 0:
-        row = content.count(b"\n", 0, place) + 1
-        _add(
-            read, "nul-byte", file, "The file holds NUL bytes, which no text has.",
-            "Save it as UTF-8 (in Excel: CSV UTF-8); if it stays so, tell your supplier.", resource=resource, row=row, rule="plain text",
-        )  # fmt: skip
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return _decode_as(read, content, file, resource, "utf-16")
+    if b"\0" in content:
+        _nul(read, file, resource, content.count(b"\n", 0, content.find(b"\0")) + 1)
         return None
     if content.startswith(b"\xef\xbb\xbf"):
         read.notes.append("A file began with a byte-order mark, which was taken off.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        read.notes.append("A file was not UTF-8 and was read as Windows-1252 (Western European); UTF-8 is preferred.")
-        return content.decode("cp1252", "replace")
+        return _decode_as(read, content, file, resource, "cp1252")
+
+
+def _decode_as(read: Read, content: bytes, file: str, resource: str, encoding: str) -> str | None:
+    """Decode text that is not UTF-8, strictly: a byte that fits nothing is refused, never replaced."""
+    called = _CALLED[encoding]
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        _add(
+            read, "encoding-error", file, f"The text is neither UTF-8 nor valid {called}.",
+            "Save it as UTF-8 (in Excel: Save As, CSV UTF-8).", resource=resource,
+            row=content.count(b"\n", 0, error.start) + 1, rule="UTF-8",
+        )  # fmt: skip
+        return None
+    if "\0" in text:
+        _nul(read, file, resource, text.count("\n", 0, text.find("\0")) + 1)
+        return None
+    read.notes.append(f"A file was not UTF-8 and was read as {called}; UTF-8 is preferred.")
+    return text
+
+
+def _nul(read: Read, file: str, resource: str, row: int) -> None:
+    _add(
+        read, "nul-byte", file, "The file holds NUL bytes, which no text has.",
+        "Save it as UTF-8 (in Excel: CSV UTF-8); if it stays so, tell your supplier.", resource=resource, row=row,
+        rule="plain text",
+    )  # fmt: skip
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -210,15 +235,16 @@ def _fits_limits(read: Read, text: str, file: str, resource: str) -> bool:
     for row, line in enumerate(_lines(text), start=1):
         if len(line) > MAX_LINE_CHARACTERS:
             _add(
-                read, "line-too-long", file, f"Line {row} is {len(line):,} characters long; no row of this collection is.",
-                "Check that lines end with a line break and that quotation marks are closed.", resource=resource, row=row,
-                rule=f"at most {MAX_LINE_CHARACTERS:,} characters a line",
+                read, "line-too-long", file, f"Line {row} is {len(line):,} characters long; no row is.",
+                "Check that lines end with a line break and that quotation marks are closed.", resource=resource,
+                row=row, rule=f"at most {MAX_LINE_CHARACTERS:,} characters a line",
             )  # fmt: skip
             return False
     return True
 
 
-def _parse(read: Read, text: str, table: RawTable) -> None:
+def _parse(read: Read, text: str, table: RawTable) -> bool:
+    """Split the text into rows; say whether it could be."""
     reader = csv.reader(_lines(text), strict=True)
     number = line = 0
     try:
@@ -232,8 +258,8 @@ def _parse(read: Read, text: str, table: RawTable) -> None:
     except csv.Error as error:
         code, message, remedy = _quoting(str(error), lines=reader.line_num - line)
         _add(read, code, table.file, message, remedy, resource=table.resource, row=number + 1, rule="RFC 4180")
-        return
-    read.tables.append(table)
+        return False
+    return True
 
 
 def _quoting(error: str, *, lines: int) -> tuple[str, str, str]:
@@ -263,7 +289,7 @@ def _read_whole(read: Read, content: bytes, file: str, collection: Collection, p
         _read_zip(read, content, file, collection, package)
     else:
         wanted = " or ".join(collection.media)
-        locked = content.startswith(b"\xd0\xcf\x11\xe0")
+        locked = content.startswith(_OLE)
         _add(
             read,
             "wrong-format",
@@ -304,7 +330,7 @@ def _read_zip(read: Read, content: bytes, file: str, collection: Collection, pac
 def _zip_is_safe(
     read: Read, members: Sequence[zipfile.ZipInfo], file: str, packed: int, collection: Collection
 ) -> bool:
-    """Say whether it may be unpacked. A member that lies about its size is cut there, and then its checksum is wrong."""
+    """Say whether it may be unpacked. A member that lies about its size is cut there and fails its checksum."""
     total = sum(one.file_size for one in members)
     if any(one.flag_bits & 1 for one in members):
         _add(
@@ -415,7 +441,7 @@ def _read_sheet(read: Read, rows: Sequence[Sequence[object]], file: str, outline
     top = max(range(min(len(rows), _HEADER_LOOK_ROWS)), key=lambda at: likeness(rows[at]), default=None)
     if top is None or likeness(rows[top]) == 0:
         _add(
-            read, "missing-header", f"{file}, sheet {outline.sheet}", "No header row of this list was found in the sheet.",
+            read, "missing-header", f"{file}, sheet {outline.sheet}", "No header row of this list is in the sheet.",
             "Keep the column names of the template, within the first rows.", resource=outline.name,
         )  # fmt: skip
         return
@@ -452,42 +478,3 @@ def _text(cell: object) -> str:
             return str(int(cell))
         case _:
             return str(cell).strip()
-
-
-def pad(cells: Sequence[str], width: int) -> list[str]:
-    """Return a row of exactly ``width`` cells."""
-    return [*cells[:width], *[""] * (width - len(cells))]
-
-
-def iterate(table: RawTable) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row with its number."""
-    yield from zip(table.numbers, table.rows, strict=True)
-
-
-def cell_finding(
-    table: RawTable,
-    number: int | None,
-    at: int | None,
-    code: str,
-    message: str,
-    remedy: str,
-    rule: str,
-    value: str | None,
-) -> Finding:
-    """Return a finding about one cell, with its column's letter and its value hidden."""
-    return Finding(
-        code=code,
-        file=table.file,
-        resource=table.resource,
-        row=number,
-        label=table.labels[at] if at is not None and at < len(table.labels) else None,
-        column=column_letter(at) if at is not None else None,
-        message=message,
-        remedy=remedy,
-        rule=rule,
-        value=Cell(value),
-    )
-
-
-Labels = Mapping[str, int]
-"""Where each canonical label stands in a table as sent."""
