@@ -187,20 +187,26 @@ def list_authorities(connection: Connection) -> list[Authority]:
 
 
 def add_key(tx: Transaction, key: AccountKey, *, by: str) -> bool:
-    """Let a key in; False where it is let in already. A revoked key is not let in again under the same name.
+    """Let a key in; False where it is let in already. One that is there with another end gets the new one.
 
     Raises:
         AlreadyExistsError: the key was revoked.
     """
     there = tx.connection.execute(
-        sa.select(account_keys.c.revoked_at).where(
+        sa.select(account_keys.c.id, account_keys.c.revoked_at, account_keys.c.expires_at).where(
             account_keys.c.owner == key.owner, account_keys.c.fingerprint == key.fingerprint
         )
     ).first()
     if there is not None:
         if there.revoked_at is not None:
             raise AlreadyExistsError("This key was revoked.", did="Nothing was changed.", remedy="Make a new key pair.")
-        return False
+        if there.expires_at == key.expires_at:
+            return False
+        tx.connection.execute(
+            account_keys.update().where(account_keys.c.id == there.id).values(expires_at=key.expires_at, name=key.name)
+        )
+        _append(tx, "key_renewed", key.owner, key.fingerprint, by=by, at=key.added_at)
+        return True
     tx.connection.execute(
         account_keys.insert().values(
             owner=key.owner,
@@ -268,34 +274,39 @@ def _append(tx: Transaction, action: str, owner: Owner, fingerprint: str, *, by:
 
 def start_upload(tx: Transaction, upload: Upload) -> FileId | None:
     """Remember an upload; return the file that was on its way to the same place, which it replaces."""
-    earlier = tx.connection.execute(
-        sa.select(uploads.c.file).where(uploads.c.owner == upload.owner, uploads.c.path == upload.path)
-    ).scalar_one_or_none()
-    if earlier is not None:
-        end_upload(tx, FileId(earlier))
+    earlier = clear_place(tx, upload.owner, upload.path)
     tx.connection.execute(
         uploads.insert().values(
             file=upload.file, owner=upload.owner, path=upload.path, mtime=upload.mtime, started_at=upload.started_at
         )
     )
-    return FileId(earlier) if earlier else None
+    return earlier
 
 
-def end_upload(tx: Transaction, file: FileId) -> None:
-    """Forget an upload."""
-    tx.connection.execute(uploads.delete().where(uploads.c.file == file))
-
-
-def move_upload(tx: Transaction, file: FileId, path: str) -> FileId | None:
-    """Give an upload another place; return the file that was on its way there, which it replaces."""
-    row = tx.connection.execute(sa.select(uploads).where(uploads.c.file == file)).one()
-    earlier = tx.connection.execute(
-        sa.select(uploads.c.file).where(uploads.c.owner == row.owner, uploads.c.path == path, uploads.c.file != file)
+def clear_place(tx: Transaction, owner: Owner, path: str) -> FileId | None:
+    """Forget the upload on its way to a place; return its file, unless somebody else has just ended it."""
+    file = tx.connection.execute(
+        sa.select(uploads.c.file).where(uploads.c.owner == owner, uploads.c.path == path)
     ).scalar_one_or_none()
-    if earlier is not None:
-        end_upload(tx, FileId(earlier))
-    tx.connection.execute(uploads.update().where(uploads.c.file == file).values(path=path))
-    return FileId(earlier) if earlier else None
+    return FileId(file) if file is not None and end_upload(tx, FileId(file)) else None
+
+
+def end_upload(tx: Transaction, file: FileId) -> bool:
+    """Forget an upload; False where it was ended or replaced already."""
+    return bool(tx.connection.execute(uploads.delete().where(uploads.c.file == file)).rowcount)
+
+
+def move_upload(tx: Transaction, file: FileId, owner: Owner, path: str) -> FileId | None:
+    """Give an upload another place; return the file that was on its way there, which it replaces.
+
+    Raises:
+        NotFoundError: the upload was ended or replaced meanwhile.
+    """
+    earlier = clear_place(tx, owner, path)
+    moved = tx.connection.execute(uploads.update().where(uploads.c.file == file).values(path=path))
+    if not moved.rowcount:
+        raise NotFoundError("The upload is gone.", remedy="Send it again.")
+    return earlier
 
 
 def touch(tx: Transaction, file: FileId, mtime: int) -> None:
@@ -308,6 +319,31 @@ def list_uploads(connection: Connection, owner: Owner) -> list[Upload]:
     """Return an owner's uploads by place."""
     rows = connection.execute(sa.select(uploads).where(uploads.c.owner == owner).order_by(uploads.c.path)).mappings()
     return [Upload(**row) for row in rows.all()]
+
+
+def get_upload(connection: Connection, file: FileId) -> Upload | None:
+    """Return an upload by its file."""
+    found = connection.execute(sa.select(uploads).where(uploads.c.file == file)).mappings().one_or_none()
+    return Upload(**found) if found is not None else None
+
+
+def find_upload(connection: Connection, owner: Owner, path: str) -> Upload | None:
+    """Return what is on its way to a place."""
+    asked = sa.select(uploads).where(uploads.c.owner == owner, uploads.c.path == path)
+    found = connection.execute(asked).mappings().one_or_none()
+    return Upload(**found) if found is not None else None
+
+
+def find_received(connection: Connection, owner: Owner, path: str, since: datetime) -> Listed | None:
+    """Return the received file in sight at a place."""
+    asked = sa.select(listed).where(listed.c.owner == owner, listed.c.path == path, listed.c.received_at >= since)
+    found = connection.execute(asked).mappings().one_or_none()
+    return Listed(**found) if found is not None else None
+
+
+def uploads_on_their_way(connection: Connection) -> set[FileId]:
+    """Return the files of every upload, whoever's."""
+    return {FileId(file) for file in connection.execute(sa.select(uploads.c.file)).scalars()}
 
 
 def list_received(connection: Connection, owner: Owner, since: datetime) -> list[Listed]:

@@ -171,7 +171,7 @@ class Spool:
         """
         handle, slots = self._open(file, os.O_RDONLY)
         try:
-            size = self._whole(file, handle, slots)
+            _, size = self._whole(file, handle, slots)
         except BaseException:
             os.close(handle)
             raise
@@ -185,6 +185,19 @@ class Spool:
         """
         handle, slots = self._open(file, os.O_RDONLY)
         return io.BufferedReader(_Reader(slots, self._proved(handle, slots)), SLOT_BYTES)
+
+    def finished(self, file: FileId) -> tuple[Digest, int] | None:
+        """Return digest and length of a file that was finished; None for one that is still on its way.
+
+        Raises:
+            NotFoundError: there is no such file.
+            TamperedError: it was altered or cut short.
+        """
+        handle, slots = self._open(file, os.O_RDONLY)
+        try:
+            return self._whole(file, handle, slots) if self._note_path(file).exists() else None
+        finally:
+            os.close(handle)
 
     def size(self, file: FileId) -> int:
         """Return the length of a file's content: exactly where ``resume`` would go on.
@@ -296,7 +309,7 @@ class Spool:
             raise TamperedError("A file in the spool is none of ours.", remedy="Look who writes into the spool.")
         return handle, _Slots(handle, self._key, head[len(_MAGIC) :])
 
-    def _noted(self, file: FileId, slots: _Slots) -> int:
+    def _noted(self, file: FileId, slots: _Slots) -> tuple[Digest, int]:
         try:
             note = json.loads(slots.open_note(self._note_path(file).read_bytes()))
         except FileNotFoundError as error:
@@ -304,13 +317,13 @@ class Spool:
                 "A file in the spool was never finished, or its note is gone.",
                 remedy="Ask the authority to send it again.",
             ) from error
-        return int(note["size"])
+        return Digest(note["sha256"]), int(note["size"])
 
-    def _whole(self, file: FileId, handle: int, slots: _Slots) -> int:
-        size = self._noted(file, slots)
+    def _whole(self, file: FileId, handle: int, slots: _Slots) -> tuple[Digest, int]:
+        digest, size = self._noted(file, slots)
         if self._proved(handle, slots) != size:
             raise TamperedError("A file in the spool was cut short.", remedy="Ask the authority to send it again.")
-        return size
+        return digest, size
 
     @staticmethod
     def _proved(handle: int, slots: _Slots) -> int:
@@ -393,6 +406,25 @@ class SpoolWriter:
                 # Counted only now: a write that failed half-way must not be part of the digest.
                 self._hash.update(data)
                 self._hashed = before + len(data)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read back at most so much; nothing at the end.
+
+        Raises:
+            TamperedError: what was written earlier does not read back.
+        """
+        with self._lock:
+            self._usable()
+            end, parts = min(offset + length, self._size), []
+            while offset < end:
+                number, inside = divmod(offset, SLOT_BYTES)
+                slot = self._slot if number == self._number else self._slots.read(number)
+                part = bytes(slot[inside : inside + end - offset])
+                if not part:
+                    raise _altered()
+                parts.append(part)
+                offset += len(part)
+            return b"".join(parts)
 
     def truncate(self, size: int) -> None:
         """Cut the file off, or lengthen it with zeros.

@@ -27,7 +27,7 @@ from gateway.db import accounts as rows
 from gateway.db.core import Database, Transaction
 from gateway.domain.names import AuthorityCode, Channel, Digest, FileId, Owner
 from gateway.domain.submission import Drop
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, NotFoundError, OvertakenError, SpoolFullError, TamperedError
 from gateway.intake.drops import is_temporary
 from gateway.intake.sftp.ports import Entry, Folders, Pages, Reception, Shelf
 from gateway.sealing.spool import Spool, SpoolWriter
@@ -40,6 +40,7 @@ _PAGES = ("README.txt", "DEADLINES.txt")
 _MAX_NAME_BYTES = 255
 _MAX_DEPTH = 3
 _COPY_BYTES = 256 * 1024
+_QUOTA_LOOK_BYTES = 4 * 1024 * 1024
 
 
 class HomeError(Exception):
@@ -187,11 +188,29 @@ class Home:
     def _in_inbox(self, parts: list[str]) -> Node:
         if self._is_inbox_folder(parts[1:]):
             return Node(path="/".join(parts), is_folder=True, writable=True)
-        path = "/".join(parts)
-        found = next((node for node in self._inbox_files() if node.path == path), None)
+        found = self._find("/".join(parts))
         if found is None:
             raise _missing()
         return found
+
+    def _find(self, place: str) -> Node | None:
+        """Return the upload or the received file at a place of the inbox."""
+        since = self._clock.now() - self._limits.linger
+        with self._database.read() as connection:
+            upload = rows.find_upload(connection, self.owner, place)
+            received = rows.find_received(connection, self.owner, place, since) if upload is None else None
+        if upload is not None:
+            return self._on_its_way(upload)
+        return _received(received) if received is not None else None
+
+    def _on_its_way(self, upload: rows.Upload) -> Node | None:
+        try:
+            size = self._spool.size(upload.file)
+        except GatewayError:
+            return None
+        return Node(
+            path=upload.path, is_folder=False, size_bytes=size, mtime=upload.mtime, writable=True, file=upload.file
+        )
 
     def _is_inbox_folder(self, parts: list[str]) -> bool:
         if not parts:
@@ -207,35 +226,8 @@ class Home:
             uploads = rows.list_uploads(connection, self.owner)
             received = rows.list_received(connection, self.owner, since)
         places = {one.path for one in uploads}
-        found = [
-            Node(
-                path=one.path,
-                is_folder=False,
-                size_bytes=one.size_bytes,
-                mtime=one.mtime,
-                writable=True,
-                file=one.file,
-                received=True,
-            )
-            for one in received
-            if one.path not in places
-        ]
-        for upload in uploads:
-            try:
-                size = self._spool.size(upload.file)
-            except GatewayError:
-                continue
-            found.append(
-                Node(
-                    path=upload.path,
-                    is_folder=False,
-                    size_bytes=size,
-                    mtime=upload.mtime,
-                    writable=True,
-                    file=upload.file,
-                )
-            )
-        return found
+        on_their_way = [node for one in uploads if (node := self._on_its_way(one)) is not None]
+        return [_received(one) for one in received if one.path not in places] + on_their_way
 
     def _list_inbox(self, parts: list[str]) -> list[Node]:
         base = "/".join([INBOX, *parts])
@@ -288,63 +280,82 @@ class Home:
         if node.file is None:
             raise _missing()
         try:
-            return node, self._spool.open(node.file)
+            return node, self._spool.open(node.file) if node.received else self._spool.open_part(node.file)
         except GatewayError as error:
             raise HomeError(errno.ENOENT, "The file was taken in and is no longer kept here.") from error
 
     def read_to_the_end(self, node: Node) -> None:
         """Say that a file was read whole: an extract in the outbox counts as collected."""
-        if node.entry is not None and node.path.startswith("outbox/"):
+        if node.entry is None or not node.path.startswith("outbox/"):
+            return
+        try:
             self._shelf.collected(node.entry)
+        except GatewayError as error:
+            # The client has its file; that it was collected is noted the next time.
+            log.warning("a collection could not be noted", action="collected", entry=node.entry, trouble=error.happened)
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def open_write(self, path: str, *, truncate: bool, exclusive: bool) -> Writing:
+    def open_write(self, path: str, *, create: bool, truncate: bool, exclusive: bool) -> Writing:
         """Open a file of the inbox for writing.
 
         Args:
             path: where.
-            truncate: begin anew; False resumes what is there.
+            create: begin one where none is.
+            truncate: begin anew; False goes on with what is there.
             exclusive: refuse where something is there.
 
         Raises:
             HomeError: it cannot be written.
         """
         place = self._writable(path)
-        there = next((node for node in self._inbox_files() if node.path == place), None)
-        if there is not None and exclusive:
+        there = self._find(place)
+        if there is None and not create:
+            raise _missing()
+        if there is not None and create and exclusive:
             raise HomeError(errno.EEXIST, "A file of this name is there already.")
-        if self._used() >= self._limits.quota_bytes:
-            raise self._over_quota()
+        self.check_quota(place, 0)
         try:
-            if there is None or truncate:
+            if there is None or there.file is None or truncate:
                 return self._begin(place)
             if there.received:
-                return self._begin_from(place, there)
-            return Writing(self, there.file or FileId(""), place, self._spool.resume(there.file or FileId("")))
+                return self._begin_from(place, there.file)
+            return Writing(self, there.file, place, there.mtime, self._spool.resume(there.file))
         except GatewayError as error:
-            raise HomeError(errno.ENOSPC, f"{error.happened} Try again later.") from error
+            raise not_now(error) from error
 
     def _begin(self, place: str) -> Writing:
         file = FileId(str(uuid_utils.uuid7()))
         writer = self._spool.create(file)
         now = self._clock.now()
         upload = rows.Upload(file=file, owner=self.owner, path=place, mtime=int(now.timestamp()), started_at=now)
-        with self._database.write() as tx:
-            earlier = rows.start_upload(tx, upload)
+        try:
+            with self._database.write() as tx:
+                earlier = rows.start_upload(tx, upload)
+        except BaseException:
+            writer.abandon()
+            raise
         if earlier is not None:
             self._spool.discard(earlier)
-        return Writing(self, file, place, writer)
+        return Writing(self, file, place, upload.mtime, writer)
 
-    def _begin_from(self, place: str, there: Node) -> Writing:
+    def _begin_from(self, place: str, received: FileId) -> Writing:
         """Go on writing a file that was received: what was received stays; the longer one is a new version."""
-        source = self._spool.open(there.file or FileId(""))
+        try:
+            source = self._spool.open(received)
+        except NotFoundError as error:
+            raise HomeError(errno.EACCES, "This file was taken in already. Send the whole file again.") from error
         writing = self._begin(place)
-        with source:
-            at = 0
-            while block := source.read(_COPY_BYTES):
-                writing.write(at, block)
-                at += len(block)
+        try:
+            with source:
+                at = 0
+                while block := source.read(_COPY_BYTES):
+                    writing.write(at, block)
+                    at += len(block)
+        except BaseException:
+            writing.suspend()
+            self.remove(place)
+            raise
         return writing
 
     def _writable(self, path: str) -> str:
@@ -371,16 +382,25 @@ class Home:
             return f"inbox/{parts[0]}/ has folders named by period, for example 2026-27-Q2, 2026-27 or 2026-09."
         return f"There is no such folder. Use inbox/ or one of: {', '.join(f'inbox/{one}/' for one in collections)}."
 
-    def _used(self) -> int:
-        uploading = sum(node.size_bytes for node in self._inbox_files() if not node.received)
-        return uploading + self._folders.in_work_bytes(self.owner)
+    def check_quota(self, place: str, size: int) -> None:
+        """Refuse what passes the quota.
 
-    def _over_quota(self) -> HomeError:
-        megabytes = self._limits.quota_bytes // 1024**2
-        return HomeError(
-            errno.EDQUOT,
-            f"Your {megabytes} MB are used up. Wait until what was sent is processed, or remove what is unfinished.",
-        )
+        Args:
+            place: what is being sent.
+            size: how long it is, or grows to.
+
+        Raises:
+            HomeError: it does.
+        """
+        others = sum(node.size_bytes for node in self._inbox_files() if not node.received and node.path != place)
+        left = self._limits.quota_bytes - others - self._folders.in_work_bytes(self.owner)
+        if left <= 0 or size > left:
+            megabytes = self._limits.quota_bytes // 1024**2
+            raise HomeError(
+                errno.EDQUOT,
+                f"Your {megabytes} MB are used up. Wait until what was sent is processed, or remove what is "
+                "unfinished.",
+            )
 
     def check_size(self, size: int) -> None:
         """Refuse a file that grows too large.
@@ -394,8 +414,8 @@ class Home:
                 errno.EFBIG, f"The file is larger than the {megabytes} MB that may be sent. Split it, or zip it."
             )
 
-    def receive(self, file: FileId, place: str, digest: str, size: int) -> None:
-        """Take a whole file in: commit it, then let it be seen as received.
+    def receive(self, file: FileId, place: str, digest: Digest, size: int) -> None:
+        """Take a whole file in: commit it, and with it that it is seen as received.
 
         Raises:
             HomeError: it could not be committed; it stays as an upload and can be sent again.
@@ -407,20 +427,26 @@ class Home:
             authority=self._authority or AuthorityCode(""),
             folder=tuple(parts[1:-1]),
             name=parts[-1],
-            digest=Digest(digest),
+            digest=digest,
             size_bytes=size,
             channel=Channel.SFTP,
             sent_by=self._sent_by,
             received_at=now,
         )
+        replaced: list[FileId] = []
 
         def seen(tx: Transaction) -> None:
-            """No longer an upload: with the submission, or a later upload to this place would take its bytes away."""
-            mtime = next(
-                (one.mtime for one in rows.list_uploads(tx.connection, self.owner) if one.file == file),
-                int(now.timestamp()),
-            )
-            rows.end_upload(tx, file)
+            """No longer an upload, from the commit on that makes it a submission.
+
+            A session that begins this place anew ends the upload too, and takes its bytes away. Whoever ends it first
+            has it; the other one's change is rolled back or finds nothing to take.
+            """
+            upload = rows.get_upload(tx.connection, file)
+            if upload is None or not rows.end_upload(tx, file):
+                raise OvertakenError("The file was sent anew, renamed or removed meanwhile.", remedy="Send it again.")
+            earlier = rows.clear_place(tx, self.owner, place)
+            replaced.extend([earlier] if earlier is not None else [])
+            mtime = upload.mtime
             rows.keep_in_sight(
                 tx,
                 rows.Listed(file=file, owner=self.owner, path=place, size_bytes=size, mtime=mtime, received_at=now),
@@ -428,10 +454,14 @@ class Home:
 
         try:
             self._reception.receive(drop, also=seen)
+        except OvertakenError as error:
+            raise not_now(error) from error
         except GatewayError as error:
             raise HomeError(
                 errno.EAGAIN, f"The file is here and could not be taken in: {error.happened} Send it again."
             ) from error
+        for one in replaced:
+            self._spool.discard(one)
 
     # -- changing ------------------------------------------------------------------------------------------------
 
@@ -449,19 +479,34 @@ class Home:
                 errno.EACCES, "This file is received already and keeps its name. Send it again under another one."
             )
         place = self._writable(new)
-        there = next((one for one in self._inbox_files() if one.path == place), None)
+        if place == node.path:
+            return
+        there = self._find(place)
         if there is not None and not replace and not there.received:
             raise HomeError(errno.EEXIST, "A file of this name is there already.")
+        if self._spool.writer(node.file) is not None:
+            raise HomeError(errno.EBUSY, "This file is still being written. Close it first.")
+        try:
+            if is_temporary(place.rpartition("/")[2]):
+                self._move(node.file, place)
+            else:
+                self._receive_finished(node.file, place)
+        except GatewayError as error:
+            raise not_now(error) from error
+
+    def _move(self, file: FileId, place: str) -> None:
         with self._database.write() as tx:
-            earlier = rows.move_upload(tx, node.file, place)
+            earlier = rows.move_upload(tx, file, self.owner, place)
         if earlier is not None:
             self._spool.discard(earlier)
-        if not is_temporary(place.rpartition("/")[2]):
-            try:
-                digest, size = self._spool.resume(node.file).finish()
-            except GatewayError as error:
-                raise HomeError(errno.ENOSPC, f"{error.happened} Try again later.") from error
-            self.receive(node.file, place, digest, size)
+
+    def _receive_finished(self, file: FileId, place: str) -> None:
+        finished = self._spool.finished(file)
+        if finished is None:
+            raise HomeError(
+                errno.EACCES, "This file was cut off before its end. Send the rest, or send it again from the start."
+            )
+        self.receive(file, place, *finished)
 
     def remove(self, path: str) -> None:
         """Throw an upload away; take a received file out of sight.
@@ -475,9 +520,9 @@ class Home:
         with self._database.write() as tx:
             if node.received:
                 rows.out_of_sight(tx, self.owner, node.path)
-            else:
-                rows.end_upload(tx, node.file)
-        if not node.received:
+                return
+            ended = rows.end_upload(tx, node.file)
+        if ended:
             self._spool.discard(node.file)
 
     def make_folder(self, path: str) -> None:
@@ -494,51 +539,117 @@ class Home:
         raise HomeError(errno.EACCES, self._which_folders(parts[1:]))
 
     def touch(self, path: str, mtime: int | None) -> None:
-        """Take the time a client gives to its file; other attributes are accepted and not kept."""
+        """Take the time a client gives to its file; other attributes are accepted and not kept.
+
+        Raises:
+            HomeError: the file is not the client's to change.
+        """
         node = self.lookup(path)
+        if not node.writable:
+            raise HomeError(errno.EACCES, "This can only be read.")
         if node.file is not None and mtime is not None:
-            with self._database.write() as tx:
-                rows.touch(tx, node.file, mtime)
+            self.note_time(node.file, mtime)
+
+    def note_time(self, file: FileId, mtime: int) -> None:
+        """Keep the time a client gave to its file."""
+        with self._database.write() as tx:
+            rows.touch(tx, file, mtime)
+
+    def set_size(self, path: str, size: int) -> None:
+        """Cut or lengthen an upload that is not open.
+
+        Raises:
+            HomeError: it cannot be.
+        """
+        node = self.lookup(path)
+        if node.is_folder or node.file is None:
+            raise HomeError(errno.EACCES, "The size of this cannot be set.")
+        if size == node.size_bytes:
+            return
+        if node.received:
+            raise HomeError(errno.EACCES, "This file is received already. Send it again instead.")
+        if self._spool.writer(node.file) is not None:
+            raise HomeError(errno.EBUSY, "This file is still being written. Close it first.")
+        try:
+            was_finished = self._spool.finished(node.file) is not None
+        except GatewayError as error:
+            raise not_now(error) from error
+        writing = self.open_write(path, create=False, truncate=False, exclusive=False)
+        try:
+            writing.truncate(size)
+        except BaseException:
+            writing.suspend()
+            raise
+        writing.finish() if was_finished else writing.suspend()
 
 
 class Writing:
     """A file of the inbox, open for writing."""
 
-    def __init__(self, home: Home, file: FileId, place: str, writer: SpoolWriter) -> None:
+    def __init__(self, home: Home, file: FileId, place: str, mtime: int, writer: SpoolWriter) -> None:
         self._home = home
         self._writer = writer
         self.file = file
         self.place = place
+        self.mtime = mtime
         self._trouble: HomeError | None = None
+        self._allowed = 0
 
     @property
     def size(self) -> int:
         """Return the length so far."""
         return self._writer.size
 
+    def read(self, offset: int, length: int) -> bytes:
+        """Read back what was written; nothing at the end.
+
+        Raises:
+            HomeError: it does not read back.
+        """
+        try:
+            return self._writer.read_at(offset, length)
+        except GatewayError as error:
+            raise not_now(error) from error
+
     def write(self, offset: int, data: bytes) -> None:
         """Write bytes.
 
         Raises:
-            HomeError: the file is too large, or there is no room.
+            HomeError: the file is too large, the quota is used up, or there is no room.
         """
         try:
-            self._home.check_size(offset + len(data))
+            self._check(offset + len(data))
             self._writer.write_at(offset, data)
         except GatewayError as error:
-            self._trouble = HomeError(errno.ENOSPC, f"{error.happened} Try again later.")
+            self._trouble = not_now(error)
             raise self._trouble from error
         except HomeError as error:
             self._trouble = error
             raise
 
     def truncate(self, size: int) -> None:
-        """Set the length; the content before it stays."""
+        """Set the length; the content before it stays.
+
+        Raises:
+            HomeError: it would be too large, or there is no room.
+        """
         try:
-            self._home.check_size(size)
+            self._check(size)
             self._writer.truncate(size)
         except GatewayError as error:
-            raise HomeError(errno.ENOSPC, f"{error.happened} Try again later.") from error
+            raise not_now(error) from error
+
+    def _check(self, size: int) -> None:
+        self._home.check_size(size)
+        if size > self._allowed:
+            # Looked at again every few megabytes: other uploads grow meanwhile.
+            self._home.check_quota(self.place, size)
+            self._allowed = size + _QUOTA_LOOK_BYTES
+
+    def set_time(self, mtime: int) -> None:
+        """Take the time the client gives."""
+        self.mtime = mtime
+        self._home.note_time(self.file, mtime)
 
     def close(self) -> None:
         """End the file. Under its own name it is received; when this returns, that is on record.
@@ -549,15 +660,21 @@ class Writing:
         if self._trouble is not None:
             self.suspend()
             raise self._trouble
-        if is_temporary(self.place.rpartition("/")[2]):
-            self.suspend()
-            return
+        digest, size = self.finish()
+        if not is_temporary(self.place.rpartition("/")[2]):
+            self._home.receive(self.file, self.place, digest, size)
+
+    def finish(self) -> tuple[Digest, int]:
+        """Make the file durable and whole, without submitting it.
+
+        Raises:
+            HomeError: it could not be; it stays as an upload.
+        """
         try:
-            digest, size = self._writer.finish()
+            return self._writer.finish()
         except GatewayError as error:
             self.suspend()
-            raise HomeError(errno.ENOSPC, f"{error.happened} Try again later.") from error
-        self._home.receive(self.file, self.place, digest, size)
+            raise not_now(error) from error
 
     def suspend(self) -> None:
         """Keep what came, to be resumed."""
@@ -594,6 +711,34 @@ def check_name(name: str) -> None:
         raise HomeError(
             errno.EINVAL, "The file's name holds control characters or a backslash. Rename it and send it again."
         )
+
+
+def not_now(error: GatewayError) -> HomeError:
+    """Return a failure of ours in words for the client."""
+    match error:
+        case SpoolFullError():
+            return HomeError(errno.ENOSPC, f"{error.happened} Try again later.")
+        case OvertakenError():
+            return HomeError(
+                errno.EBUSY, "Another session went on with this file, or removed it. Look, and send again."
+            )
+        case TamperedError():
+            return HomeError(errno.EIO, "What came earlier is damaged. Send the whole file again.")
+        case NotFoundError():
+            return HomeError(errno.ENOENT, "The file is no longer here. Send it again.")
+    return HomeError(errno.EAGAIN, f"{error.happened} Try again later.")
+
+
+def _received(one: rows.Listed) -> Node:
+    return Node(
+        path=one.path,
+        is_folder=False,
+        size_bytes=one.size_bytes,
+        mtime=one.mtime,
+        writable=True,
+        file=one.file,
+        received=True,
+    )
 
 
 def _node(base: str, one: Entry) -> Node:

@@ -109,8 +109,10 @@ class Handle(paramiko.SFTPHandle):
 
     def read(self, offset: int, length: int) -> bytes | int:
         """Read; the end of the file is told by nothing read."""
-        if self._source is None or self._node is None:
-            return self._interface.refuse(HomeError(errno.EACCES, "The file is open for writing only."))
+        if self._writing is not None:
+            return self._read_back(self._writing, offset, length)
+        if self._source is None:
+            return SFTP_FAILURE
         try:
             self._source.seek(offset)
             data = self._source.read(min(length, _READ_BYTES))
@@ -120,6 +122,11 @@ class Handle(paramiko.SFTPHandle):
         self._read_to = max(self._read_to, offset + len(data))
         self._interface.sent += len(data)
         return data
+
+    def _read_back(self, writing: Writing, offset: int, length: int) -> bytes | int:
+        found: list[bytes] = []
+        answer = self._interface.said_by(lambda: found.append(writing.read(offset, min(length, _READ_BYTES))))
+        return found[0] if answer == SFTP_OK else answer
 
     def write(self, offset: int, data: Buffer) -> int:
         """Write."""
@@ -133,7 +140,10 @@ class Handle(paramiko.SFTPHandle):
     def stat(self) -> paramiko.SFTPAttributes | int:
         """Return the file's attributes as they are now."""
         if self._writing is not None:
-            node = Node(path=self._writing.place, is_folder=False, size_bytes=self._writing.size, writable=True)
+            writing = self._writing
+            node = Node(
+                path=writing.place, is_folder=False, size_bytes=writing.size, mtime=writing.mtime, writable=True
+            )
             return attributes(node)
         return attributes(self._node) if self._node is not None else SFTP_FAILURE
 
@@ -146,9 +156,8 @@ class Handle(paramiko.SFTPHandle):
             if answer != SFTP_OK:
                 return answer
         if writing is not None and attr.st_mtime is not None:
-            # Only the time: by its path a size would be set by a second writer that does not know of this one.
             mtime = int(attr.st_mtime)
-            return self._interface.said_by(lambda: self._interface.home.touch(writing.place, mtime))
+            return self._interface.said_by(lambda: writing.set_time(mtime))
         return SFTP_OK
 
     def end(self) -> None:
@@ -233,7 +242,12 @@ class Interface(paramiko.SFTPServerInterface):
         if flags & os.O_ACCMODE == os.O_RDONLY:
             node, source = self.home.open_read(path)
             return Handle(self, node, source, None, append=False)
-        writing = self.home.open_write(path, truncate=bool(flags & os.O_TRUNC), exclusive=bool(flags & os.O_EXCL))
+        writing = self.home.open_write(
+            path,
+            create=bool(flags & os.O_CREAT),
+            truncate=bool(flags & os.O_TRUNC),
+            exclusive=bool(flags & os.O_EXCL),
+        )
         return Handle(self, None, None, writing, append=bool(flags & os.O_APPEND))
 
     def remove(self, path: str) -> int:
@@ -259,17 +273,10 @@ class Interface(paramiko.SFTPServerInterface):
     def chattr(self, path: str, attr: paramiko.SFTPAttributes) -> int:
         """Take the time a client gives; refuse to change the size of what is received."""
         if attr.st_size is not None:
-            return self.said_by(lambda: self._set_size(path, attr.st_size))
+            size = attr.st_size
+            return self.said_by(lambda: self.home.set_size(path, size))
         mtime = int(attr.st_mtime) if attr.st_mtime is not None else None
         return self.said_by(lambda: self.home.touch(path, mtime))
-
-    def _set_size(self, path: str, size: int | None) -> None:
-        node = self.home.lookup(path)
-        if node.received or not node.writable:
-            raise HomeError(errno.EACCES, "The size of this file is fixed.")
-        writing = self.home.open_write(path, truncate=False, exclusive=False)
-        writing.truncate(size or 0)
-        writing.suspend()
 
     def symlink(self, target_path: str, path: str) -> int:  # noqa: ARG002 (none can be made)
         """Refuse: there are no links."""
