@@ -73,15 +73,22 @@ class Transaction:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
+    def take_turns(self) -> None:
+        """Wait until no other transaction appends; from here to the commit, what is read stays true.
+
+        SQLite's writers take turns from their beginning.
+        """
+        if self.connection.dialect.name == "postgresql":
+            self.connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _APPEND_LOCK})
+
     def append(self, event: Event) -> int:
         """Append an event and return its number; the number it has already where its key is on record."""
         return self.append_once(event)[0]
 
     def append_once(self, event: Event) -> tuple[int, bool]:
         """Append an event; return its number and whether this call added it."""
+        self.take_turns()
         connection = self.connection
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _APPEND_LOCK})
         there = connection.execute(
             sa.select(ledger_events.c.seq).where(ledger_events.c.key == event.key)
         ).scalar_one_or_none()

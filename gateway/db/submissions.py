@@ -107,6 +107,11 @@ def find_delivery(connection: Connection, delivery_key: str) -> SubmissionId | N
     return SubmissionId(found) if found else None
 
 
+def is_received(connection: Connection, file: FileId) -> bool:
+    """Say whether a file of the spool is a submission's."""
+    return connection.execute(sa.select(submission_files.c.id).where(submission_files.c.id == file)).first() is not None
+
+
 def gathering(connection: Connection, authority: str, collection: str, period: str) -> SubmissionId | None:
     """Return the set of files still open for this return, if there is one."""
     found = connection.execute(

@@ -3,6 +3,8 @@
 * Nothing is acknowledged before its bytes are on disk and its row and ledger event are committed (promise 1).
 * A drop that is not recognised is kept and becomes a submission of its own, to be answered with what was expected.
 * A file of a set joins the set that is still open for its return; a zip, a workbook or a manifest is a whole at once.
+* What could not be committed is said to be so. A copy that reception itself made is then thrown away: its source is
+  still there and comes again, and a disk must not fill up with one copy an attempt.
 """
 
 from __future__ import annotations
@@ -10,11 +12,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import BinaryIO, Protocol
 
 import structlog
 import uuid_utils
+from sqlalchemy.exc import DBAPIError
 
 from gateway.clock import Clock
 from gateway.db import submissions as rows
@@ -24,6 +27,8 @@ from gateway.domain.names import AuthorityCode, Channel, CollectionId, Digest, F
 from gateway.domain.period import Period
 from gateway.domain.states import State
 from gateway.domain.submission import Drop, ReceivedFile, Submission
+from gateway.errors import GatewayError, StorageError
+from gateway.intake.drops import what_broke
 from gateway.validation.catalogue import Catalogue
 from gateway.validation.recognise import Recognised, Refused, Unrecognised, recognise, sniff
 
@@ -41,6 +46,9 @@ class SpoolPort(Protocol):
     def create(self, file: FileId) -> SpoolWriterPort:
         """Begin a file."""
 
+    def discard(self, file: FileId) -> None:
+        """Remove a file."""
+
 
 class SpoolWriterPort(Protocol):
     """As much of a file being written as reception needs."""
@@ -53,6 +61,12 @@ class SpoolWriterPort(Protocol):
 
     def abandon(self) -> None:
         """Throw it away."""
+
+
+NOT_RECOGNISED = Unrecognised(
+    trouble="The file could not be read well enough to tell what it is.",
+    remedy="Open it, save it again as CSV or XLSX, and send it again.",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,9 +120,31 @@ class Reception:
         Raises:
             GatewayError: it could not be committed; nothing is acknowledged, the bytes stay in the spool.
         """
-        key = delivery_key or f"file:{drop.file}"
         found = self._recognise(drop)
+        try:
+            received = self._commit(drop, found, delivery_key or f"file:{drop.file}", also)
+        except DBAPIError as error:
+            log.error("the record could not be written", action="received", trouble=what_broke(error))  # noqa: TRY400 (its message holds the row)
+            raise StorageError(
+                "The record could not be written.",
+                did="Nothing was acknowledged.",
+                remedy="Look whether the database is up and its disk has room.",
+                passing=True,
+            ) from error
+        log.info("received", action="received", submission=received.submission, file=drop.file, bytes=drop.size_bytes)
+        self._doorbell.ring()
+        return received
+
+    def _commit(
+        self,
+        drop: Drop,
+        found: Recognised | Refused | Unrecognised,
+        key: str,
+        also: Callable[[Transaction], None] | None,
+    ) -> Received:
         with self._database.write() as tx:
+            # Two files of one set that come at once must find each other, or each opens a set of its own.
+            tx.take_turns()
             if also is not None:
                 also(tx)
             taken = rows.find_delivery(tx.connection, key)
@@ -128,15 +164,13 @@ class Reception:
                     received_at=drop.received_at,
                 ),
                 actor=f"authority:{drop.authority}",
-                facts=_facts(submission),
+                facts=_facts(submission, drop.channel),
                 delivery_key=key,
             )
             missing = self.missing(rows.load(tx.connection, submission.id).submission)
             if whole:
                 rows.complete(tx, submission.id, drop.received_at)
-        log.info("received", action="received", submission=submission.id, file=drop.file, bytes=drop.size_bytes)
-        self._doorbell.ring()
-        return Received(submission=submission.id, file=drop.file, missing=() if whole else missing)
+            return Received(submission=submission.id, file=drop.file, missing=() if whole else missing)
 
     def deliver(
         self,
@@ -182,7 +216,21 @@ class Reception:
             sent_by=sent_by,
             received_at=self._clock.now(),
         )
-        return self.receive(drop, delivery_key=delivery_key)
+        try:
+            return self.receive(drop, delivery_key=delivery_key)
+        finally:
+            self._throw_away_unless_received(file)
+
+    def _throw_away_unless_received(self, file: FileId) -> None:
+        """Remove a copy that is no submission's: its commit failed, or the same delivery was taken meanwhile."""
+        try:
+            with self._database.read() as connection:
+                received = rows.is_received(connection, file)
+        except DBAPIError:
+            # Whether the commit went through cannot be told now, so the copy stays.
+            return
+        if not received:
+            self._spool.discard(file)
 
     def settle(self, gather: timedelta) -> int:
         """Complete sets that are whole and quiet, and those that waited ``gather`` in vain.
@@ -193,22 +241,41 @@ class Reception:
         now = self._clock.now()
         with self._database.read() as connection:
             waiting = rows.still_gathering(connection)
-        done = 0
-        for standing, last in waiting:
-            submission = standing.submission
-            quiet = timedelta(seconds=self._catalogue[_known(submission.collection)].settle_seconds)
-            patience = gather if self.missing(submission) else quiet
-            if now - last >= patience:
-                with self._database.write() as tx:
-                    rows.complete(tx, submission.id, now)
-                done += 1
+        done = sum(
+            self._complete_if_still_quiet(standing.submission.id, now, gather)
+            for standing, _ in waiting
+            if self._waited_enough(standing.submission, now, gather)
+        )
         if done:
             self._doorbell.ring()
         return done
 
+    def _waited_enough(self, submission: Submission, now: datetime, gather: timedelta) -> bool:
+        kind = self._catalogue.get(submission.collection) if submission.collection is not None else None
+        # A collection that was taken away meanwhile is no reason to wait: what came is answered.
+        quiet = timedelta(seconds=kind.settle_seconds) if kind is not None else timedelta(0)
+        return now - submission.last_file_at >= (gather if self.missing(submission) else quiet)
+
+    def _complete_if_still_quiet(self, waiting: SubmissionId, now: datetime, gather: timedelta) -> bool:
+        with self._database.write() as tx:
+            tx.take_turns()
+            standing = rows.load(tx.connection, waiting)
+            # A file may have come since it was looked at; then the set waits on.
+            if standing.completed_at is not None or not self._waited_enough(standing.submission, now, gather):
+                return False
+            rows.complete(tx, waiting, now)
+            return True
+
     def _recognise(self, drop: Drop) -> Recognised | Refused | Unrecognised:
-        sniffed = sniff(lambda: self._spool.open(drop.file), drop.name)
-        return recognise(self._catalogue, drop.folder, drop.name, sniffed)
+        """Tell what a drop is. Content that breaks the looking is kept and answered like any that is not known."""
+        try:
+            sniffed = sniff(lambda: self._spool.open(drop.file), drop.name)
+            return recognise(self._catalogue, drop.folder, drop.name, sniffed)
+        except (GatewayError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 (a file that no client can ever get rid of would be sent for ever)
+            log.error("a file broke recognition", action="received", file=drop.file, trouble=what_broke(error))  # noqa: TRY400 (a trace could hold content)
+            return NOT_RECOGNISED
 
     def _place_for(
         self, tx: Transaction, drop: Drop, found: Recognised | Refused | Unrecognised
@@ -227,20 +294,13 @@ class Reception:
 
     def missing(self, submission: Submission) -> tuple[str, ...]:
         """Return the required tables that a set still waits for; none for a whole."""
-        if submission.collection is None or submission.period is None:
+        if submission.collection is None or submission.period is None or submission.collection not in self._catalogue:
             return ()
         package = self._catalogue[submission.collection].package_for(submission.period)
         here = {file.resource for file in submission.files}
         if package is None or None in here:
             return ()
         return tuple(one.name for one in package.resources if one.required and one.name not in here)
-
-
-def _known(collection: CollectionId | None) -> CollectionId:
-    if collection is None:
-        message = "only a recognised set gathers"
-        raise ValueError(message)
-    return collection
 
 
 def _new_submission(drop: Drop, found: Recognised | Refused | Unrecognised) -> Submission:
@@ -270,12 +330,12 @@ def _new_submission(drop: Drop, found: Recognised | Refused | Unrecognised) -> S
     )
 
 
-def _facts(submission: Submission) -> Mapping[str, str]:
+def _facts(submission: Submission, channel: Channel) -> Mapping[str, str]:
     return {
         "authority": submission.authority,
         "collection": submission.collection or "unrecognised",
         "period": submission.folder,
-        "channel": submission.channel.value,
+        "channel": channel.value,
     }
 
 
