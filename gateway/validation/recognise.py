@@ -22,8 +22,13 @@ from gateway.validation.catalogue import Catalogue
 
 HEAD_BYTES = 64 * 1024
 _MAX_MEMBERS = 200
+_MAX_DIRECTORY_BYTES = 1024 * 1024
+_ZIP_END = b"PK\x05\x06"
 _MAX_WORKBOOK_XML_BYTES = 1024 * 1024
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = (
+    "january", "february", "march", "april", "may", "june",
+    "july", "august", "september", "october", "november", "december",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,11 +37,12 @@ class Sniffed:
 
     kind: str
     """``csv``, ``xlsx``, ``zip``, ``xml``, ``pdf``, ``empty`` or ``binary``."""
-    labels: tuple[str, ...] = ()
-    first_cells: Mapping[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = field(default=(), repr=False)
+    """The first row as sent. Where a header is missing it is data: never printed."""
+    first_cells: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The first row's cells by label; only columns that state the period are read from it."""
-    sheets: tuple[str, ...] = ()
-    members: tuple[str, ...] = ()
+    sheets: tuple[str, ...] = field(default=(), repr=False)
+    members: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +77,7 @@ def sniff(opener: Callable[[], BinaryIO], name: str) -> Sniffed:  # noqa: ARG001
         head = source.read(HEAD_BYTES)
         if not head:
             return Sniffed(kind="empty")
-        if head.startswith(b"PK\x03\x04") or head.startswith(b"PK\x05\x06"):
+        if head.startswith((b"PK\x03\x04", _ZIP_END)):
             return _sniff_zip(source)
         if head.startswith(b"%PDF"):
             return Sniffed(kind="pdf")
@@ -112,6 +118,8 @@ def _sniff_csv(text: str) -> Sniffed:
 
 def _sniff_zip(source: BinaryIO) -> Sniffed:
     try:
+        if _directory_bytes(source) > _MAX_DIRECTORY_BYTES:
+            return Sniffed(kind="zip")
         with zipfile.ZipFile(source) as archive:
             members = tuple(archive.namelist()[:_MAX_MEMBERS])
             if "xl/workbook.xml" in members:
@@ -123,6 +131,15 @@ def _sniff_zip(source: BinaryIO) -> Sniffed:
             return Sniffed(kind="zip", members=members)
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, ValueError):
         return Sniffed(kind="zip")
+
+
+def _directory_bytes(source: BinaryIO) -> int:
+    """Return how long a zip's directory says it is, from the record at the file's end; the directory is not read."""
+    length = source.seek(0, io.SEEK_END)
+    source.seek(max(0, length - HEAD_BYTES))
+    tail = source.read(HEAD_BYTES)
+    at = tail.rfind(_ZIP_END)
+    return int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
 
 
 def recognise(
@@ -146,8 +163,8 @@ def recognise(
         found = _by_name(kind, name) or (_by_content(kind, sniffed, named=bool(folder)))
         if found is not None:
             resource, groups = found
-            return _placed(kind, resource, groups, folder, name, sniffed)
-    return _not_told(catalogue, candidates, sniffed, folder)
+            return _placed(kind, resource, groups, folder=folder, name=name, sniffed=sniffed)
+    return _not_told(candidates, sniffed, folder)
 
 
 def recognise_member(kind: Collection, name: str, sniffed: Sniffed) -> str | None:
@@ -194,6 +211,7 @@ def _placed(
     kind: Collection,
     resource: str | None,
     groups: Mapping[str, str],
+    *,
     folder: tuple[str, ...],
     name: str,
     sniffed: Sniffed,
@@ -204,13 +222,14 @@ def _placed(
             resource=resource or "",
             reason=f"This is table {resource} of {kind.id}, which is refused at the door: {kind.refused_because}.",
         )
-    period = _period(kind, resource, groups, folder, name, sniffed)
+    period = _period(kind, resource, groups, folder=folder, name=name, sniffed=sniffed)
     if isinstance(period, Unrecognised):
         return period
     package = kind.package_for(period)
     if package is None:
         return Unrecognised(
-            trouble=f"{kind.id} is not taken for {period}: the first period with a data package is {kind.packages[0].from_period}.",
+            trouble=f"{kind.id} is not taken for {period}: the first period with a data package is "
+            f"{kind.packages[0].from_period}.",
             remedy="Check the period in the folder or the file name.",
         )
     if resource is not None and resource not in {one.name for one in package.resources}:
@@ -225,6 +244,7 @@ def _period(
     kind: Collection,
     resource: str | None,
     groups: Mapping[str, str],
+    *,
     folder: tuple[str, ...],
     name: str,
     sniffed: Sniffed,
@@ -277,8 +297,8 @@ def _from_groups(groups: Mapping[str, str]) -> str | None:
 
 _NAME_PERIODS = {
     PeriodKind.QUARTER: re.compile(r"(?<!\d)(20\d\d[-_]\d\d)[-_ ]?(Q[1-4])(?![0-9A-Za-z])", re.IGNORECASE),
-    PeriodKind.YEAR: re.compile(r"(?<!\d)(20\d\d[-_]\d\d)(?![-_]?\d)"),
-    PeriodKind.MONTH: re.compile(r"(?<!\d)(20\d\d)[-_ ]?(0[1-9]|1[0-2]|[A-Za-z]{3,9})(?![0-9A-Za-z])"),
+    PeriodKind.YEAR: re.compile(r"(?<!\d)(20\d\d[-_]\d\d)(?!\d|[-_]\d\d(?!\d))"),
+    PeriodKind.MONTH: re.compile(r"(?<!\d)(20\d\d)[-_ ]?(0[1-9]|1[0-2]|[A-Za-z]{3,9})(?![0-9A-Za-z]|[-_]\d)"),
 }
 
 
@@ -303,8 +323,13 @@ def _label(cadence: PeriodKind | None, found: tuple[str, ...] | str) -> str | No
         return f"{first.replace('_', '-')}-{second.upper()}"
     if second.isdigit():
         return f"{first}-{second}"
-    month = second[:3].lower()
-    return f"{first}-{_MONTHS.index(month) + 1:02d}" if month in _MONTHS else None
+    month = next((at for at, name in enumerate(_MONTHS, start=1) if _is_month(second.lower(), name)), None)
+    return f"{first}-{month:02d}" if month is not None else None
+
+
+def _is_month(word: str, name: str) -> bool:
+    """Say whether a word is a month's name or its usual short form, and no other word that begins alike."""
+    return word in {name, name[:3]} or (name == "september" and word == "sept")
 
 
 def _from_cells(kind: Collection, resource: str | None, sniffed: Sniffed) -> str | None:
@@ -321,9 +346,7 @@ def _from_cells(kind: Collection, resource: str | None, sniffed: Sniffed) -> str
     return "-".join(parts[key] for key in ("year", "quarter", "month", "term") if key in parts)
 
 
-def _not_told(
-    catalogue: Catalogue, candidates: list[Collection], sniffed: Sniffed, folder: tuple[str, ...]
-) -> Unrecognised:
+def _not_told(candidates: list[Collection], sniffed: Sniffed, folder: tuple[str, ...]) -> Unrecognised:
     kinds = {
         "csv": "a CSV file whose header fits no table",
         "xlsx": "a workbook without the sheets of any collection",
@@ -335,8 +358,8 @@ def _not_told(
     }
     what = f" in inbox/{folder[0]}/" if folder else ""
     expected = "; ".join(f"{one.id} takes {' or '.join(one.media)}" for one in candidates[:20])
-    del catalogue
     return Unrecognised(
         trouble=f"This is {kinds.get(sniffed.kind, 'a file')}{what}, and it was not recognised.",
-        remedy=f"Put it in the folder of its collection and period, for example inbox/{candidates[0].id}/{_example(candidates[0])}/. Expected: {expected}.",
+        remedy=f"Put it in the folder of its collection and period, for example "
+        f"inbox/{candidates[0].id}/{_example(candidates[0])}/. Expected: {expected}.",
     )

@@ -45,9 +45,7 @@ def test_a_good_example_is_accepted_without_a_word(folder: Path) -> None:
 def test_a_bad_example_has_just_its_findings(folder: Path) -> None:
     expected = tomllib.loads((folder / "expected.toml").read_text(encoding="utf-8"))["finding"]
     verdict = judged(files(folder), folder.parent.parent.name, period(folder))
-    wanted = [
-        (one["code"], one["resource"], one.get("row"), one.get("label"), one.get("column")) for one in expected
-    ]
+    wanted = [(one["code"], one["resource"], one.get("row"), one.get("label"), one.get("column")) for one in expected]
     assert places(verdict) == set(wanted)
     assert len(verdict.report.findings) == len(wanted)
     assert verdict.accepted is None

@@ -104,7 +104,10 @@ def judged(
 def riia(content: bytes | str, period: str = "2026-27-Q2", name: str = "riia.csv") -> Verdict:
     """Validate one file as Camden's quarterly return."""
     return judged(
-        {name: content.encode() if isinstance(content, str) else content}, "riia-quarterly", period, resource="indicators"
+        {name: content.encode() if isinstance(content, str) else content},
+        "riia-quarterly",
+        period,
+        resource="indicators",
     )
 
 
@@ -150,3 +153,10 @@ def as_csv(rows: Sequence[Sequence[str]]) -> bytes:
 
 def as_rows(content: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+
+
+def whole(content: bytes, file: str, name: str, period: str) -> Verdict:
+    """Validate one file that was taken, by its name and folder, for a whole return."""
+    kind, when = collection(name), Period.parse(period)
+    these = received({file: content}, lambda _file, _content: None)
+    return validate(checked(kind, when, these), these, kind, CAMDEN)
