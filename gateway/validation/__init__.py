@@ -1,1 +1,1 @@
-"""Descriptor, checks, findings, report: is this return good? The only home of frictionless, polars and duckdb's checks."""
+"""Descriptor, checks, findings, report: is this return good? The only home of frictionless."""

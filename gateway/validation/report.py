@@ -21,7 +21,8 @@ from gateway.domain.london import instant_in_words
 SHOWN_A_RULE = 50
 """Rows listed on the page for each rule; the CSV lists all."""
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The last four are the full-width forms, which some spreadsheets take for the others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,8 +103,9 @@ h1{font-size:2rem;line-height:1.2} h2{font-size:1.5rem;margin-top:2rem} h3{font-
 .verdict{padding:1rem;border:.3rem solid;margin:1rem 0;font-weight:bold;font-size:1.5rem}
 .good{border-color:#00703c;color:#00703c}.bad{border-color:#d4351c;color:#d4351c}
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem}caption{text-align:left;font-weight:bold;padding:.3rem 0}
-th,td{text-align:left;vertical-align:top;padding:.35rem .75rem .35rem 0;border-bottom:1px solid #b1b4b6;overflow-wrap:anywhere}
-td.n,th.n{text-align:right}.bar{background:#d4351c;height:.75rem;min-width:2px}.todo{background:#f3f2f1;padding:.5rem .75rem;margin:0}
+th,td{text-align:left;vertical-align:top;padding:.35rem .75rem .35rem 0;border-bottom:1px solid #b1b4b6}
+th,td{overflow-wrap:anywhere}td.n,th.n{text-align:right}.bar{background:#d4351c;height:.75rem;min-width:2px}
+.todo{background:#f3f2f1;padding:.5rem .75rem;margin:0}
 dt{font-weight:bold;float:left;clear:left;width:9rem}dd{margin-left:9.5rem}
 @media print{body{max-width:none;font-size:11pt}.verdict{break-inside:avoid}tr{break-inside:avoid}}
 """
@@ -137,12 +139,20 @@ def _safe(text: object) -> str:
 def _verdict(report: Report) -> Iterator[str]:
     summary = report.summary()
     if report.accepted:
-        yield '<p class="verdict good" role="status">Accepted. Nothing is left to do.</p>'
+        number = summary.queries
+        todo = (
+            f"{_counted(number, 'question is', 'questions are')} listed below." if number else "Nothing is left to do."
+        )
+        yield f'<p class="verdict good" role="status">Accepted. {todo}</p>'
         return
-    number = summary.errors
-    yield f'<p class="verdict bad" role="status">Not accepted: {number:,} {"thing needs" if number == 1 else "things need"} mending.</p>'
+    things = _counted(summary.errors, "thing needs", "things need")
+    yield f'<p class="verdict bad" role="status">Not accepted: {things} mending.</p>'
     yield "<p>Mend what is listed below in your own system or file, then send the whole return again. "
     yield "Every error is in the CSV file of the same name beside this page.</p>"
+
+
+def _counted(number: int, one: str, more: str) -> str:
+    return f"{number:,} {one if number == 1 else more}"
 
 
 def _about(report: Report, heading: ReportHeading) -> Iterator[str]:
@@ -172,16 +182,24 @@ def _counts(report: Report) -> Iterator[str]:
     if not groups:
         return
     most = max(len(found) for _, found in groups)
-    yield "<h2>What was found</h2><table><caption>Findings by table, field and rule</caption><thead><tr>"
-    yield '<th scope="col">Table</th><th scope="col">Field</th><th scope="col">What is wrong</th><th scope="col" class="n">Count</th><td></td></tr></thead><tbody>'
+    yield "<h2>What was found</h2><table><caption>Findings by table, field and rule</caption>"
+    yield _head("Table", "Field", "What is wrong", "Count")
     for (severity, resource, label, message), found in groups:
         width = max(1, round(100 * len(found) / most))
         asked = " (question)" if severity == Severity.QUERY.value else ""
         yield (
             f"<tr><td>{_safe(resource)}</td><td>{_safe(label)}</td><td>{_safe(message)}{asked}</td>"
-            f'<td class="n">{len(found):,}</td><td aria-hidden="true"><div class="bar" style="width:{width}%"></div></td></tr>'
+            f'<td class="n">{len(found):,}<div class="bar" aria-hidden="true" style="width:{width}%"></div></td></tr>'
         )
     yield "</tbody></table>"
+
+
+def _head(*names: str) -> str:
+    """Return the head of a table; columns of numbers are set to the right."""
+    cells = "".join(
+        f'<th scope="col"{" class=n" if name in {"Count", "Row"} else ""}>{_safe(name)}</th>' for name in names
+    )
+    return f"<thead><tr>{cells}</tr></thead><tbody>"
 
 
 def _places(report: Report) -> Iterator[str]:
@@ -189,13 +207,14 @@ def _places(report: Report) -> Iterator[str]:
     if groups:
         yield "<h2>Where, and what to do</h2>"
     for (_, resource, label, message), found in groups:
-        yield f"<h3>{_safe(' / '.join(part for part in (resource, label) if part) or 'The file')}: {_safe(message)}</h3>"
+        place = " / ".join(part for part in (resource, label) if part) or "The file"
+        yield f"<h3>{_safe(place)}: {_safe(message)}</h3>"
         yield f'<p class="todo">What to do: {_safe(found[0].remedy)}</p>'
         yield from _rows(found)
 
 
 def _rows(found: Sequence[Finding]) -> Iterator[str]:
-    yield '<table><thead><tr><th scope="col">File</th><th scope="col" class="n">Row</th><th scope="col">Column</th><th scope="col">Value</th></tr></thead><tbody>'
+    yield "<table>" + _head("File", "Row", "Column", "Value")
     for one in found[:SHOWN_A_RULE]:
         column = f"{one.column} ({one.label})" if one.column and one.label else (one.column or one.label or "")
         yield (
