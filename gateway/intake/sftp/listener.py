@@ -2,16 +2,18 @@
 
 * Banner, key exchange and authentication together have ``handshake_seconds``; then the connection is shut.
 * Only what is strong is offered: no CBC, no SHA-1, no MD5, no passwords.
+* Those who have not logged in yet cannot take the places of all others: from one address only so many may try at once.
+* Stopping ends sessions in which nothing is open at once, waits for the others, and lets what is being committed end.
 """
 
 from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import paramiko
 import structlog
@@ -39,6 +41,11 @@ _WINDOW_BYTES = 8 * 1024 * 1024
 _BACKLOG = 128
 _MAX_CONNECTIONS = 400
 _MAX_TRIES = 6
+_MAX_LOGGING_IN = 100
+"""How many may be logging in at once from one address."""
+_LOOK_SECONDS = 0.2
+_LAST_SECONDS = 5.0
+"""How long what is being committed may take after the drain."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +66,11 @@ class _Doorkeeper(paramiko.ServerInterface):
         self._homes = homes
         self.admitted: Admitted | None = None
         self.tries = 0
-        self.subsystem = threading.Event()
-        self.ended = threading.Event()
+        self.idle_seconds = 0.0
+        self.sessions: set[Interface] = set()
+        self._lock = threading.Lock()
+        self._began = threading.Event()
+        self._ended = threading.Event()
 
     def get_allowed_auths(self, username: str) -> str:  # noqa: ARG002 (the same for everybody: no name is given away)
         return "publickey"
@@ -76,9 +86,22 @@ class _Doorkeeper(paramiko.ServerInterface):
         return OPEN_SUCCEEDED if kind == "session" else OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
     def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
-        if name == "sftp":
-            self.subsystem.set()
+        if name != "sftp":
+            return False
+        # On every channel, or the second one could stay silent for ever.
+        channel.settimeout(self.idle_seconds)
         return super().check_channel_subsystem_request(channel, name)
+
+    @property
+    def began(self) -> bool:
+        """Say whether a session was opened."""
+        return self._began.is_set()
+
+    @property
+    def busy(self) -> bool:
+        """Say whether a file is open or a request is being answered."""
+        with self._lock:
+            return any(session.busy for session in self.sessions)
 
     def open_home(self) -> Home:
         """Return the home of whoever came in."""
@@ -87,9 +110,17 @@ class _Doorkeeper(paramiko.ServerInterface):
             raise RuntimeError(message)
         return self._homes(self.admitted)
 
+    def session_opened(self, interface: Interface) -> None:
+        """Remember a session."""
+        with self._lock:
+            self.sessions.add(interface)
+        self._began.set()
+
     def session_ended(self, interface: Interface) -> None:
-        """Log one line for the session, and let its connection end."""
-        self.ended.set()
+        """Log one line for the session; after the last one, let the connection end."""
+        with self._lock:
+            self.sessions.discard(interface)
+            last = not self.sessions
         log.info(
             "session ended",
             action="session_ended",
@@ -98,6 +129,34 @@ class _Doorkeeper(paramiko.ServerInterface):
             got_bytes=interface.got,
             sent_bytes=interface.sent,
         )
+        if last:
+            self._ended.set()
+
+    def wait_for_the_end(self, seconds: float) -> bool:
+        """Wait until the last session has ended, at most so long; say whether it has."""
+        return self._ended.wait(seconds)
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class _Connection:
+    """One connection and who is behind it."""
+
+    socket: socket.socket
+    source: str
+    thread: threading.Thread = field(init=False)
+    transport: paramiko.Transport | None = None
+    doorkeeper: _Doorkeeper | None = None
+    logged_in: bool = False
+
+    @property
+    def busy(self) -> bool:
+        return self.doorkeeper is not None and self.doorkeeper.busy
+
+    def cut(self) -> None:
+        """End it: what is open is kept to be resumed."""
+        if self.transport is not None:
+            self.transport.close()
+        _shut(self.socket)
 
 
 class SftpServer:
@@ -113,7 +172,7 @@ class SftpServer:
         self._listening: socket.socket | None = None
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._open: set[paramiko.Transport] = set()
+        self._open: set[_Connection] = set()
         self._thread: threading.Thread | None = None
 
     @property
@@ -137,56 +196,78 @@ class SftpServer:
         if self._listening is not None:
             self._listening.shutdown(socket.SHUT_RDWR)
             self._listening.close()
-        waited = threading.Event()
-        for _ in range(int(drain_seconds * 10)):
-            with self._lock:
-                busy = any(transport.is_active() for transport in self._open)
-            if not busy:
+        deadline = time.monotonic() + drain_seconds
+        while True:
+            left = self._connections()
+            late = time.monotonic() >= deadline
+            for one in left:
+                if late or not one.busy:
+                    one.cut()
+            if late or not left:
                 break
-            waited.wait(0.1)
-        with self._lock:
-            left = list(self._open)
-        for transport in left:
-            transport.close()
+            left[0].thread.join(_LOOK_SECONDS)
+        last = time.monotonic() + _LAST_SECONDS
+        for one in self._connections():
+            one.thread.join(max(0.0, last - time.monotonic()))
         if self._thread is not None:
             self._thread.join(1)
+
+    def _connections(self) -> list[_Connection]:
+        with self._lock:
+            return list(self._open)
 
     def _accept(self) -> None:
         listening = self._listening
         while listening is not None and not self._stopping.is_set():
             try:
                 connection, address = listening.accept()
-            except OSError:
-                if self._stopping.is_set():
-                    return
+                self._take(connection, str(address[0]))
+            except (OSError, RuntimeError) as error:
+                # No file handle or no thread to be had: the next one may have better luck.
+                if not self._stopping.is_set():
+                    log.warning("a connection could not be taken", action="refused", why=type(error).__name__)
                 self._stopping.wait(0.1)
-                continue
-            with self._lock:
-                full = len(self._open) >= _MAX_CONNECTIONS
-            if full:
-                log.warning("too many connections", action="refused")
-                connection.close()
-                continue
-            threading.Thread(target=self._serve, args=(connection, address), name="sftp-session", daemon=True).start()
 
-    def _serve(self, connection: socket.socket, address: Any) -> None:
-        transport: paramiko.Transport | None = None
+    def _take(self, connection: socket.socket, source: str) -> None:
+        one = _Connection(socket=connection, source=source)
+        one.thread = threading.Thread(target=self._serve, args=(one,), name="sftp-session", daemon=True)
+        with self._lock:
+            logging_in = sum(not other.logged_in for other in self._open if other.source == source)
+            full = len(self._open) >= _MAX_CONNECTIONS or logging_in >= _MAX_LOGGING_IN
+            if not full:
+                self._open.add(one)
+        if full:
+            log.warning("too many connections", action="refused", source=source)
+            connection.close()
+            return
         try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            transport = self._transport(connection)
-            with self._lock:
-                self._open.add(transport)
-            self._session(connection, transport, str(address[0]))
+            one.thread.start()
+        except RuntimeError:
+            self._forget(one)
+            connection.close()
+            raise
+
+    def _forget(self, one: _Connection) -> None:
+        with self._lock:
+            self._open.discard(one)
+
+    def _serve(self, one: _Connection) -> None:
+        try:
+            one.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            one.transport = self._transport(one.socket)
+            self._session(one, one.transport)
         except (paramiko.SSHException, EOFError, OSError) as error:
-            log.info("connection ended", action="connection_ended", source=str(address[0]), why=type(error).__name__)
+            log.info("connection ended", action="connection_ended", source=one.source, why=type(error).__name__)
         except Exception as error:  # noqa: BLE001 (one connection must not end the listener)
             log.error("connection broke", action="failed", trouble=what_broke(error))  # noqa: TRY400 (a trace could hold a name)
         finally:
-            if transport is not None:
-                transport.close()
-                with self._lock:
-                    self._open.discard(transport)
-            connection.close()
+            if one.transport is not None:
+                one.transport.close()
+            one.socket.close()
+            if one.doorkeeper is not None and one.doorkeeper.began:
+                # What is being committed ends before this connection counts as gone.
+                one.doorkeeper.wait_for_the_end(_LAST_SECONDS)
+            self._forget(one)
 
     def _transport(self, connection: socket.socket) -> paramiko.Transport:
         transport = paramiko.Transport(connection, default_window_size=_WINDOW_BYTES)
@@ -201,25 +282,29 @@ class SftpServer:
         transport.set_subsystem_handler("sftp", Speaker, Interface)
         return transport
 
-    def _session(self, connection: socket.socket, transport: paramiko.Transport, source: str) -> None:
-        doorkeeper = _Doorkeeper(self._accounts, self._homes)
-        deadline = threading.Timer(self._settings.handshake_seconds, _shut, args=(connection,))
+    def _session(self, one: _Connection, transport: paramiko.Transport) -> None:
+        doorkeeper = one.doorkeeper = _Doorkeeper(self._accounts, self._homes)
+        doorkeeper.idle_seconds = self._settings.idle_seconds
+        deadline = threading.Timer(self._settings.handshake_seconds, _shut, args=(one.socket,))
         deadline.daemon = True
         deadline.start()
         try:
             transport.start_server(server=doorkeeper, event=threading.Event())
-            channel = transport.accept(self._settings.handshake_seconds)
-            ready = channel is not None and doorkeeper.subsystem.wait(self._settings.handshake_seconds)
+            # A channel that nobody holds is collected as garbage, and closed.
+            channels = []
+            while transport.is_active() and not doorkeeper.began:
+                channels.append(transport.accept(_LOOK_SECONDS))
         finally:
             deadline.cancel()
-        if channel is None or not ready or doorkeeper.admitted is None:
+        if not doorkeeper.began or doorkeeper.admitted is None:
             why = "wrong key" if doorkeeper.tries else "no login in time"
-            log.info("nobody came in", action="not_admitted", source=source, why=why)
+            log.info("nobody came in", action="not_admitted", source=one.source, why=why)
             return
+        one.logged_in = True
         self._accounts.used(doorkeeper.admitted)
-        log.info("session began", action="session_began", owner=doorkeeper.admitted.owner, source=source)
-        channel.settimeout(self._settings.idle_seconds)
-        doorkeeper.ended.wait()
+        log.info("session began", action="session_began", owner=doorkeeper.admitted.owner, source=one.source)
+        while not doorkeeper.wait_for_the_end(1.0) and transport.is_active():
+            continue
         # What was said last is sent before the connection is cut.
         transport.join(0.2)
 

@@ -3,6 +3,7 @@
 * ``close`` is answered only after the file is on record (promise 1); a failure is answered as one, in words.
 * A connection that ends with files open keeps them to be resumed (promise 2).
 * Setting a size cuts or lengthens a file and never rewrites it.
+* What one session may ask for is bounded: the length of a request, the files open at once.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import structlog
 from paramiko.message import Message
 from paramiko.sftp import (
     CMD_CLOSE,
+    CMD_EXTENDED,
     CMD_INIT,
     CMD_VERSION,
     SFTP_BAD_MESSAGE,
     SFTP_FAILURE,
     SFTP_NO_SUCH_FILE,
     SFTP_OK,
+    SFTP_OP_UNSUPPORTED,
     SFTP_PERMISSION_DENIED,
 )
 from typing_extensions import Buffer
@@ -35,6 +38,8 @@ log = structlog.get_logger()
 
 _VERSION = 3
 _READ_BYTES = 256 * 1024
+_MAX_REQUEST_BYTES = 1024 * 1024
+_MAX_OPEN_FILES = 64
 _CODES = {errno.ENOENT: SFTP_NO_SUCH_FILE, errno.EACCES: SFTP_PERMISSION_DENIED}
 
 
@@ -55,16 +60,37 @@ class Speaker(paramiko.SFTPServer):
         self._send_packet(CMD_VERSION, answer)
         return int.from_bytes(data[:4], "big")
 
+    def _read_packet(self) -> tuple[int, bytes]:
+        size = int.from_bytes(self._read_all(4), "big")
+        if not 0 < size <= _MAX_REQUEST_BYTES:
+            message = "a request of that length is none of ours"
+            raise paramiko.SFTPError(message)
+        packet: bytes = self._read_all(size)
+        return packet[0], packet[1:]
+
     def _process(self, kind: int, request: int, message: Message) -> None:
         self.server.said = ""
+        self.server.working = True
         try:
             if kind == CMD_CLOSE:
                 self._close(request, message.get_binary())
+            elif kind == CMD_EXTENDED:
+                self._extended(request, message)
             else:
                 super()._process(kind, request, message)
         except UnicodeDecodeError:
             self.server.said = "The name is not UTF-8. Set your client to UTF-8, or rename the file."
             self._send_status(request, SFTP_BAD_MESSAGE)
+        finally:
+            self.server.working = False
+
+    def _extended(self, request: int, message: Message) -> None:
+        """Rename as POSIX does. Paramiko's check-file would hash with MD5, and run for ever past a file's end."""
+        if message.get_text() != "posix-rename@openssh.com":
+            self._send_status(request, SFTP_OP_UNSUPPORTED)
+            return
+        old, new = message.get_text(), message.get_text()
+        self._send_status(request, self.server.posix_rename(old, new))
 
     def _close(self, request: int, handle: bytes) -> None:
         if self.folder_table.pop(handle, None) is not None:
@@ -86,7 +112,7 @@ class Speaker(paramiko.SFTPServer):
         opened, self.file_table, self.folder_table = list(self.file_table.values()), {}, {}
         try:
             for one in opened:
-                one.suspend()
+                self.server.said_by(one.suspend)
             self.sock.send_exit_status(0)
             self.sock.close()
         finally:
@@ -162,6 +188,12 @@ class Handle(paramiko.SFTPHandle):
 
     def end(self) -> None:
         """Close as the client asked. Under its own name a file that was written is received now."""
+        try:
+            self._end()
+        finally:
+            self._interface.opened.discard(self)
+
+    def _end(self) -> None:
         if self._source is not None:
             self._source.close()
             if self._node is not None and self._read_to >= self._node.size_bytes:
@@ -172,6 +204,7 @@ class Handle(paramiko.SFTPHandle):
 
     def suspend(self) -> None:
         """Keep what was written; nothing is received."""
+        self._interface.opened.discard(self)
         if self._source is not None:
             self._source.close()
         if self._writing is not None:
@@ -190,11 +223,19 @@ class Interface(paramiko.SFTPServerInterface):
         self.home: Home = server.open_home()
         self._ended: Callable[[Interface], None] = server.session_ended
         self.said = ""
+        self.working = False
+        self.opened: set[Handle] = set()
         self.got = self.sent = self.files = 0
+        server.session_opened(self)
 
     def session_ended(self) -> None:
         """Log what the session did."""
         self._ended(self)
+
+    @property
+    def busy(self) -> bool:
+        """Say whether a file is open or a request is being answered."""
+        return self.working or bool(self.opened)
 
     def said_by(self, work: Callable[[], object]) -> int:
         """Do something; return the status code and remember the words of a refusal."""
@@ -239,6 +280,13 @@ class Interface(paramiko.SFTPServerInterface):
         return found[0] if answer == SFTP_OK else answer
 
     def _open(self, path: str, flags: int) -> Handle:
+        if len(self.opened) >= _MAX_OPEN_FILES:
+            raise HomeError(errno.EMFILE, f"{_MAX_OPEN_FILES} files are open already. Close some first.")
+        handle = self._opened(path, flags)
+        self.opened.add(handle)
+        return handle
+
+    def _opened(self, path: str, flags: int) -> Handle:
         if flags & os.O_ACCMODE == os.O_RDONLY:
             node, source = self.home.open_read(path)
             return Handle(self, node, source, None, append=False)
