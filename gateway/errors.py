@@ -6,6 +6,7 @@ from gateway.domain.failure import GatewayError
 
 __all__ = [
     "AlreadyExistsError",
+    "DatabaseUnavailableError",
     "DeliveryError",
     "GatewayError",
     "KeyMissingError",
@@ -36,6 +37,10 @@ class AlreadyExistsError(GatewayError):
 
 class NotAllowedError(GatewayError):
     """A person may not do this (for example approve their own proposal)."""
+
+
+class DatabaseUnavailableError(GatewayError):
+    """The database is full, locked or away. Always passing: nothing was changed, and it is tried again."""
 
 
 class KeyMissingError(GatewayError):

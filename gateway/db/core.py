@@ -20,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from gateway.domain.events import Event
 from gateway.domain.merkle import completed_nodes, leaf_hash
+from gateway.errors import DatabaseUnavailableError
 
 metadata = sa.MetaData()
 
@@ -132,16 +133,24 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """Begin a change; commit at the end, roll back on an exception."""
-        with self.engine.connect() as connection:
+        """Begin a change; commit at the end, roll back on an exception.
+
+        Raises:
+            DatabaseUnavailableError: it is full, locked or away; nothing was changed.
+        """
+        with _in_words(), self.engine.connect() as connection:
             writing = connection.execution_options(gateway_writes=True)
             with writing.begin():
                 yield Transaction(writing)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Give a connection for reading."""
-        with self.engine.connect() as connection:
+        """Give a connection for reading.
+
+        Raises:
+            DatabaseUnavailableError: it is locked or away.
+        """
+        with _in_words(), self.engine.connect() as connection:
             yield connection
 
     def create_all(self) -> None:
@@ -161,11 +170,30 @@ class Database:
             self._engine = None
 
 
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Turn the database's own failure, which quotes statements and values, into one of ours that quotes neither."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        reason = str(error.orig).partition("\n")[0][:120]  # its first line names no value
+        raise DatabaseUnavailableError(
+            f"The database cannot do that now: {reason}.",
+            did="Nothing was changed.",
+            remedy="Look at the free disk space, or at the database server. It is tried again by itself.",
+            passing=True,
+        ) from None
+
+
 def _make_engine(url: sa.URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20)
     engine = sa.create_engine(
-        url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=10, max_overflow=50
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": 30, "check_same_thread": False},
+        pool_size=10,
+        max_overflow=50,
     )
 
     @sa.event.listens_for(engine, "connect")

@@ -7,12 +7,15 @@ import hashlib
 from dataclasses import dataclass
 
 import paramiko
+import structlog
 
 from gateway.clock import Clock
 from gateway.db import accounts as rows
 from gateway.db.core import Database
 from gateway.domain.names import AuthorityCode, Owner, RecipientCode, authority_owner, recipient_owner
-from gateway.errors import KeyMissingError
+from gateway.errors import DatabaseUnavailableError, KeyMissingError
+
+log = structlog.get_logger()
 
 ALLOWED_KINDS = (
     "ssh-ed25519",
@@ -85,6 +88,9 @@ class Accounts:
         return None
 
     def used(self, admitted: Admitted) -> None:
-        """Remember that a key was used."""
-        with self._database.write() as tx:
-            rows.key_used(tx, admitted.owner, admitted.fingerprint, self._clock.now())
+        """Remember that a key was used; a full disk keeps nobody from their receipts."""
+        try:
+            with self._database.write() as tx:
+                rows.key_used(tx, admitted.owner, admitted.fingerprint, self._clock.now())
+        except DatabaseUnavailableError as error:
+            log.warning("a key's use could not be noted", action="key_used", trouble=error.happened)
