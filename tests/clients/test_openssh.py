@@ -93,7 +93,6 @@ def test_papers_cannot_be_written_or_removed(camden: Account, home: Home, a_retu
         f"rename {path} {path}.old",
         f"put {sent} notices/mine.txt",
         f"put {sent} DEADLINES.txt",
-        f"chmod 777 {path}",
     ):
         assert not camden.sftp(line).ok, line
     with camden.session() as session, session.open(path, "rb") as stream:

@@ -235,7 +235,7 @@ NAMES = {
     "unicode": "Q2 Łódź 報告 🙂.csv",
     "dots": "Q2..return...csv",
     "quotes": "Q2 'return' \"final\".csv",
-    "markup": "<b>Q2&amp;</b>.csv",
+    "markup": "<b>Q2&amp;'.csv",
     "percent": "%2e%2e%2f%s%n.csv",
     "backslash": "..\\..\\Q2.csv",
     "control": "Q2\x07\x1b[31m\n.csv",
@@ -439,12 +439,12 @@ def test_a_file_over_the_limit_is_refused_in_words(installed: Installation, tmp_
 
 
 def test_more_than_the_quota_is_refused_in_words(installed: Installation, tmp_path: Path) -> None:
-    installation = installed.copied_to(tmp_path / "gateway", GATEWAY__SFTP__QUOTA_BYTES=str(MEBIBYTE))
+    installation = installed.copied_to(tmp_path / "gateway", GATEWAY__SFTP__QUOTA_BYTES=str(8 * MEBIBYTE))
     with serving(installation) as strict, strict.account("camden").session() as session:
         for number in range(3):
-            _fill(session, MEBIBYTE // 4, f"{number}.part")
-        with pytest.raises(OSError, match=r"(?i)quota|room|limit|space"):
-            _fill(session, MEBIBYTE // 2, "surplus.part")
+            _fill(session, 2 * MEBIBYTE, f"{number}.part")
+        with pytest.raises(OSError, match=r"(?i)8 MB are used up"):
+            _fill(session, 12 * MEBIBYTE, "surplus.part")
         assert strict.at.submissions() == []
 
 
