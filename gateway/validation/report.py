@@ -104,10 +104,13 @@ h1{font-size:2rem;line-height:1.2} h2{font-size:1.5rem;margin-top:2rem} h3{font-
 .good{border-color:#00703c;color:#00703c}.bad{border-color:#d4351c;color:#d4351c}
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem}caption{text-align:left;font-weight:bold;padding:.3rem 0}
 th,td{text-align:left;vertical-align:top;padding:.35rem .75rem .35rem 0;border-bottom:1px solid #b1b4b6}
-th,td{overflow-wrap:anywhere}td.n,th.n{text-align:right}.bar{background:#d4351c;height:.75rem;min-width:2px}
-.todo{background:#f3f2f1;padding:.5rem .75rem;margin:0}
-dt{font-weight:bold;float:left;clear:left;width:9rem}dd{margin-left:9.5rem}
-@media print{body{max-width:none;font-size:11pt}.verdict{break-inside:avoid}tr{break-inside:avoid}}
+th,td{overflow-wrap:anywhere}td.n,th.n{text-align:right;width:4rem;padding-right:1.5rem}.b{width:7rem}
+.bar{background:#d4351c;height:.9rem;margin-top:.3rem;min-width:2px}
+.places{table-layout:fixed}.places th:first-child{width:42%}
+h3{margin-top:1.75rem}.todo{background:#f3f2f1;padding:.5rem .75rem;margin:0}
+dl{display:grid;grid-template-columns:max-content auto;gap:.25rem 1.5rem}dt{font-weight:bold}dd{margin:0}
+@media print{body{max-width:none;font-size:11pt}h2,h3,.todo{break-after:avoid}.verdict,tr{break-inside:avoid}
+.bar{print-color-adjust:exact}}
 """
 
 
@@ -133,7 +136,13 @@ def render_html(report: Report, heading: ReportHeading) -> str:
 
 
 def _safe(text: object) -> str:
-    return html.escape(str(text), quote=True)
+    """Return text that is no markup, in which characters that act unseen (control, direction) can be seen."""
+    shown = "".join(one if one.isprintable() or one == " " else _visible(one) for one in str(text))
+    return html.escape(shown, quote=True)
+
+
+def _visible(unseen: str) -> str:
+    return " " if unseen.isspace() else f"\\u{ord(unseen):04x}"
 
 
 def _verdict(report: Report) -> Iterator[str]:
@@ -148,7 +157,7 @@ def _verdict(report: Report) -> Iterator[str]:
     things = _counted(summary.errors, "thing needs", "things need")
     yield f'<p class="verdict bad" role="status">Not accepted: {things} mending.</p>'
     yield "<p>Mend what is listed below in your own system or file, then send the whole return again. "
-    yield "Every error is in the CSV file of the same name beside this page.</p>"
+    yield "The CSV file of the same name beside this page lists every place, one a line.</p>"
 
 
 def _counted(number: int, one: str, more: str) -> str:
@@ -156,13 +165,13 @@ def _counted(number: int, one: str, more: str) -> str:
 
 
 def _about(report: Report, heading: ReportHeading) -> Iterator[str]:
-    rows = ", ".join(f"{name} {count:,}" for name, count in report.rows.items()) or "none"
+    rows = ", ".join(f"{name} {count:,}" for name, count in sorted(report.rows.items())) or "none"
     facts = (
         ("Authority", heading.authority),
         ("Submission", heading.submission),
         ("Version", heading.version),
         ("Received", instant_in_words(heading.received_at)),
-        ("Files", ", ".join(heading.files)),
+        *(("File", name) for name in heading.files),
         ("Rows read", rows),
     )
     yield "<dl>" + "".join(f"<dt>{_safe(one)}</dt><dd>{_safe(two)}</dd>" for one, two in facts) + "</dl>"
@@ -183,13 +192,14 @@ def _counts(report: Report) -> Iterator[str]:
         return
     most = max(len(found) for _, found in groups)
     yield "<h2>What was found</h2><table><caption>Findings by table, field and rule</caption>"
-    yield _head("Table", "Field", "What is wrong", "Count")
+    yield _head("Table", "Field", "What is wrong", "Count", "")
     for (severity, resource, label, message), found in groups:
         width = max(1, round(100 * len(found) / most))
         asked = " (question)" if severity == Severity.QUERY.value else ""
         yield (
             f"<tr><td>{_safe(resource)}</td><td>{_safe(label)}</td><td>{_safe(message)}{asked}</td>"
-            f'<td class="n">{len(found):,}<div class="bar" aria-hidden="true" style="width:{width}%"></div></td></tr>'
+            f'<td class="n">{len(found):,}</td>'
+            f'<td class="b" aria-hidden="true"><div class="bar" style="width:{width}%"></div></td></tr>'
         )
     yield "</tbody></table>"
 
@@ -197,7 +207,10 @@ def _counts(report: Report) -> Iterator[str]:
 def _head(*names: str) -> str:
     """Return the head of a table; columns of numbers are set to the right."""
     cells = "".join(
-        f'<th scope="col"{" class=n" if name in {"Count", "Row"} else ""}>{_safe(name)}</th>' for name in names
+        f'<th scope="col"{" class=n" if name in {"Count", "Row"} else ""}>{_safe(name)}</th>'
+        if name
+        else '<td class="b" aria-hidden="true"></td>'
+        for name in names
     )
     return f"<thead><tr>{cells}</tr></thead><tbody>"
 
@@ -214,7 +227,7 @@ def _places(report: Report) -> Iterator[str]:
 
 
 def _rows(found: Sequence[Finding]) -> Iterator[str]:
-    yield "<table>" + _head("File", "Row", "Column", "Value")
+    yield '<table class="places">' + _head("File", "Row", "Column", "Value")
     for one in found[:SHOWN_A_RULE]:
         column = f"{one.column} ({one.label})" if one.column and one.label else (one.column or one.label or "")
         yield (

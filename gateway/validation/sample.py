@@ -46,7 +46,7 @@ def make_sample(
         raise NotFoundError(f"{collection.id} has no data package for {period}.", remedy="Choose a later period.")
     chance = random.Random(f"{collection.id}/{numbers.dfe_number}/{period}/{seed}")  # noqa: S311 (nothing secret)
     resources = package.descriptor["resources"]
-    made = _tables(resources, collection, numbers, period, rows, chance)
+    made = _tables(resources, collection, numbers, period, rows=rows, chance=chance)
     _spoil(made, resources, faults, chance)
     prefix = {"riia-quarterly": "RIIA", "ssda903": "SSDA903", "annex-a": "Annex_A"}.get(collection.id, collection.id)
     if len(resources) == 1:
@@ -63,6 +63,7 @@ def _tables(
     collection: Collection,
     numbers: AuthorityNumbers,
     period: Period,
+    *,
     rows: int,
     chance: random.Random,
 ) -> dict[str, list[Row]]:

@@ -92,7 +92,8 @@ def _constraint(constraint: str, constraints: Mapping[str, Any]) -> tuple[str, s
             return "The cell is empty and may not be.", "Fill it in.", "required"
         case "enum":
             codes = [str(code) for code in constraints["enum"]]
-            few = ", ".join(codes[:_CODES_NAMED]) + (", ..." if len(codes) > _CODES_NAMED else "")
+            few = ", ".join(codes[:_CODES_NAMED])
+            few += f" and {len(codes) - _CODES_NAMED} more" if len(codes) > _CODES_NAMED else ""
             return "This is not one of the allowed codes.", f"Use one of: {few}.", "allowed codes"
         case "minimum" | "maximum":
             side = "least" if constraint == "minimum" else "most"
