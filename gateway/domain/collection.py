@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -98,6 +98,8 @@ class Collection:
     retention_years: int = 6
     refused_resources: tuple[str, ...] = ()
     """Tables nobody may hold: refused at the door."""
+    refused_headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Labels that tell a refused table from every other, whatever its file is called."""
     refused_because: str = "nobody may hold it"
     """Why, in words for the authority."""
     ignored_sheets: tuple[str, ...] = ()

@@ -37,6 +37,7 @@ _KEYS = {
     "retention_years",
     "refused",
     "refused_because",
+    "refused_headers",
     "ignored_sheets",
     "assumptions",
     "due",
@@ -83,6 +84,7 @@ def load_collection(folder: Path) -> Collection:
             max_bytes=_number(values, "max_bytes", 512 * 1024 * 1024),
             retention_years=_number(values, "retention_years", 6),
             refused_resources=tuple(values.get("refused", [])),
+            refused_headers=_refused_headers(values),
             refused_because=values.get("refused_because", "nobody may hold it"),
             ignored_sheets=tuple(values.get("ignored_sheets", [])),
             media=tuple(values.get("media", ["csv"])),
@@ -103,6 +105,15 @@ def _values(folder: Path) -> Mapping[str, Any]:
     for medium in values.get("media", []):
         _one_of(medium, _MEDIA, "medium")
     return values
+
+
+def _refused_headers(values: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    headers = values.get("refused_headers", {})
+    for table, labels in headers.items():
+        _one_of(table, set(values.get("refused", [])), "refused table", "refused_headers.")
+        if not isinstance(labels, list) or not labels:
+            raise ValueError(f"refused_headers.{table} is no list of labels")
+    return {table: tuple(labels) for table, labels in headers.items()}
 
 
 def _number(values: Mapping[str, Any], key: str, otherwise: int) -> int:

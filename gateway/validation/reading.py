@@ -24,7 +24,7 @@ from gateway.domain.collection import Collection, Package, ResourceOutline
 from gateway.domain.finding import Finding
 from gateway.domain.submission import ReceivedFile
 from gateway.validation.findings import Findings
-from gateway.validation.recognise import recognise_member, sniff
+from gateway.validation.recognise import fits_refused, recognise_member, sniff
 from gateway.validation.workbook_size import refuse_oversize
 
 MAX_CELL_CHARACTERS = 100_000
@@ -132,7 +132,20 @@ def read_files(
             _read_csv(read, content, file.name, file.resource)
         else:
             _read_whole(read, content, file.name, collection, package)
+    _refuse_by_header(read, collection)
     return read
+
+
+def _refuse_by_header(read: Read, collection: Collection) -> None:
+    """Take out tables that nobody may hold and that came under another name."""
+    kept: list[RawTable] = []
+    for table in read.tables:
+        refused = fits_refused(collection, table.labels)
+        if refused is None:
+            kept.append(table)
+        else:
+            _refused(read, table.file, refused, collection)
+    read.tables = kept
 
 
 def _add(
@@ -391,7 +404,7 @@ def _read_member(read: Read, content: bytes, name: str, collection: Collection, 
     if sniffed.kind == "xlsx" and "xlsx" in collection.media:
         _read_workbook(read, content, name, collection, package)
         return
-    resource = recognise_member(collection, name, sniffed)
+    resource = fits_refused(collection, sniffed.labels) or recognise_member(collection, name, sniffed)
     if resource in collection.refused_resources:
         _refused(read, name, resource or "", collection)
     elif resource is None or resource not in {one.name for one in package.resources}:
@@ -443,15 +456,23 @@ def _read_workbook(read: Read, content: bytes, file: str, collection: Collection
         if key in ignored:
             continue
         rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
-        if key in refused:
-            if sum(1 for row in rows if any(cell not in ("", None) for cell in row)) > 1:
-                _refused(read, f"{file}, sheet {name}", refused[key], collection)
-            continue
         outline = by_sheet.get(key)
-        if outline is None:
+        forbidden = refused.get(key) or next(
+            (
+                found
+                for row in rows[:_HEADER_LOOK_ROWS]
+                if (found := fits_refused(collection, [_text(one) for one in row]))
+            ),
+            None,
+        )
+        if forbidden is not None:
+            # The template's own empty list, header and nothing below, does no harm.
+            if sum(1 for row in rows if any(cell not in ("", None) for cell in row)) > 1:
+                _refused(read, f"{file}, sheet {name}", forbidden, collection)
+        elif outline is None:
             read.notes.append("A sheet that is no list of this collection was passed over.")
-            continue
-        _read_sheet(read, rows, file, outline)
+        else:
+            _read_sheet(read, rows, file, outline)
 
 
 def _plain(sheet: str) -> str:

@@ -11,7 +11,7 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -160,6 +160,10 @@ def recognise(
         )
     candidates = [catalogue[CollectionId(folder[0])]] if folder else list(catalogue.values())
     for kind in candidates:
+        refused = fits_refused(kind, sniffed.labels)
+        if refused is not None:
+            return _refusal(kind, refused)
+    for kind in candidates:
         found = _by_name(kind, name) or (_by_content(kind, sniffed, named=bool(folder)))
         if found is not None:
             resource, groups = found
@@ -207,6 +211,23 @@ def _fits(resource: ResourceOutline, labels: tuple[str, ...]) -> bool:
     return all(label.casefold() in here for label in resource.labels)
 
 
+def fits_refused(kind: Collection, labels: Sequence[str]) -> str | None:
+    """Return the refused table that a header is of, whatever its file is called; None where it is of none."""
+    here = {" ".join(label.split()).casefold() for label in labels}
+    for resource, telling in kind.refused_headers.items():
+        if all(label.casefold() in here for label in telling):
+            return resource
+    return None
+
+
+def _refusal(kind: Collection, resource: str) -> Refused:
+    return Refused(
+        collection=kind.id,
+        resource=resource,
+        reason=f"This is table {resource} of {kind.id}, which is refused at the door: {kind.refused_because}.",
+    )
+
+
 def _placed(
     kind: Collection,
     resource: str | None,
@@ -216,12 +237,8 @@ def _placed(
     name: str,
     sniffed: Sniffed,
 ) -> Recognised | Refused | Unrecognised:
-    if resource in kind.refused_resources:
-        return Refused(
-            collection=kind.id,
-            resource=resource or "",
-            reason=f"This is table {resource} of {kind.id}, which is refused at the door: {kind.refused_because}.",
-        )
+    if resource is not None and resource in kind.refused_resources:
+        return _refusal(kind, resource)
     period = _period(kind, resource, groups, folder=folder, name=name, sniffed=sniffed)
     if isinstance(period, Unrecognised):
         return period
