@@ -12,7 +12,7 @@ from gateway.cli.context import desk, operator
 from gateway.cli.output import JsonFlag, out, plainly, read_text, rows_or_json
 from gateway.db import accounts
 from gateway.db.calendar import read_participations, set_participation
-from gateway.domain.names import AuthorityCode, CollectionId, authority_owner
+from gateway.domain.names import SLUG, AuthorityCode, CollectionId, authority_owner
 from gateway.domain.sharing import Participation
 from gateway.errors import NotFoundError
 
@@ -42,6 +42,45 @@ def list_(*, as_json: JsonFlag = False) -> None:
         for one in found
     ]
     rows_or_json("Authorities", rows, as_json=as_json)
+
+
+@app.command()
+@plainly
+def add(
+    slug: str,
+    *,
+    name: Annotated[str, typer.Option(help="Full name.")],
+    dfe_number: Annotated[str, typer.Option(help="Three digits, as the Department for Education numbers it.")],
+    gss_code: Annotated[str, typer.Option(help="For example E09000007.")],
+    liia_code: Annotated[str, typer.Option(help="Three letters.")],
+    email: Annotated[str, typer.Option(help="Where notices go by mail.")] = "",
+) -> None:
+    """Register an authority. London's 33 are there from the beginning."""
+    if not SLUG.match(slug):
+        raise typer.BadParameter(f"{slug!r} is not a slug; write for example waltham-forest")
+    table = desk()
+    made = accounts.Authority(
+        code=AuthorityCode(slug),
+        name=name,
+        gss_code=gss_code,
+        dfe_number=dfe_number,
+        liia_code=liia_code,
+        contact_email=email,
+    )
+    with table.database.write() as tx:
+        accounts.add_authority(tx, made, by=operator(), at=table.clock.now())
+    table.publish_signers()
+    out.print(f"{name} is registered as {slug}. Next: gateway authority key {slug} --name NAME --public-key FILE.pub")
+
+
+@app.command()
+@plainly
+def contact(slug: str, email: Annotated[str, typer.Argument(help="Where notices go by mail.")]) -> None:
+    """Set the address that an authority's notices go to by mail."""
+    table = desk()
+    with table.database.write() as tx:
+        accounts.set_contact(tx, _known(slug), email)
+    out.print(f"Notices to {slug} go to {email}, where mail is enabled.")
 
 
 @app.command()
