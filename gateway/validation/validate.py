@@ -26,6 +26,9 @@ from gateway.validation.reading import Read, column_letter, read_files
 from gateway.validation.structure import Prepared, for_engine, prepare
 from gateway.validation.words import say
 
+MAX_FAULTS = 200_000
+"""Faults of cells and keys in one return after which checking stops: it is refused anyhow, and others wait."""
+
 Contents = Sequence[tuple[ReceivedFile, Callable[[], BinaryIO]]]
 
 
@@ -142,7 +145,10 @@ def _missing_tables(read: Read, package: Package, prepared: Sequence[Prepared]) 
 def _check(read: Read, prepared: Sequence[Prepared], engine: Engine) -> None:
     by_name = {one.resource: one for one in prepared}
     tables = for_engine(prepared)
-    for fault in engine.check(tables) if tables else ():
+    for told, fault in enumerate(engine.check(tables) if tables else ()):
+        if told == MAX_FAULTS:
+            read.notes.append(f"Checking stopped after {MAX_FAULTS:,} faults: mend what is listed and send it again.")
+            break
         one = by_name[fault.resource]
         if fault.row in one.ragged:
             continue

@@ -8,14 +8,17 @@ import io
 import json
 import pickle
 import re
+from collections.abc import Iterator, Sequence
 
 import pytest
-from validation_builders import NOW, VALIDATORS, as_csv, as_rows, judged, riia
+from validation_builders import CAMDEN, NOW, VALIDATORS, as_csv, as_rows, checked, collection, judged, received, riia
 
 from gateway.domain.finding import Cell, Finding, Report
+from gateway.domain.period import Period
+from gateway.validation.engine import EngineTable, Fault
 from gateway.validation.findings import MAX_FINDINGS_A_CODE
 from gateway.validation.report import SHOWN_A_RULE, ReportHeading, render_csv, render_html, render_json, safe_cell
-from gateway.validation.validate import Verdict
+from gateway.validation.validate import MAX_FAULTS, Verdict, validate
 
 ROWS = as_rows((VALIDATORS / "riia-quarterly/examples/good-2026-27-Q2/RIIA_2026-27-Q2.csv").read_bytes())
 MARK = "CANARY7319"
@@ -200,6 +203,22 @@ def test_all_are_counted_where_only_so_many_are_kept() -> None:
     assert f"{2 * many - 1:,} things need mending" in page
     assert f"{MAX_FINDINGS_A_CODE - SHOWN_A_RULE:,} more are in the CSV file" in page
     assert any("not listed" in note for note in report.notes)
+
+
+class Endless:
+    """An engine that never ends."""
+
+    def check(self, tables: Sequence[EngineTable]) -> Iterator[Fault]:
+        while True:
+            yield Fault(resource=tables[0].resource, row=0, kind="type-error", fields=("measure_value",))
+
+
+def test_checking_stops_where_a_return_is_wrong_throughout() -> None:
+    kind, period = collection("riia-quarterly"), Period.parse("2026-27-Q2")
+    files = received({"a.csv": as_csv(ROWS)}, lambda _name, _content: "indicators")
+    report = validate(checked(kind, period, files), files, kind, CAMDEN, Endless()).report
+    assert report.counts == {"type-error": MAX_FAULTS}
+    assert any("stopped" in note for note in report.notes)
 
 
 def test_a_cell_tells_nothing_of_itself() -> None:
