@@ -101,47 +101,103 @@ def _indicators(
 
 
 def _child(number: int, numbers: AuthorityNumbers, period: Period, chance: random.Random) -> Row:
-    born = period.start - timedelta(days=chance.randrange(400, 16 * 365))
-    began = max(born + timedelta(days=30), period.start - timedelta(days=chance.randrange(0, 900)))
+    """Make up a child: born, then looked after, then perhaps no longer; nobody is looked after beyond 18."""
+    leaver = chance.random() < _LEAVERS
+    years = chance.randrange(18 * 365, 21 * 365) if leaver else chance.randrange(400, 16 * 365)
+    born = period.start - timedelta(days=years)
+    grown = born + timedelta(days=18 * 365)
+    if leaver:
+        began = born + timedelta(days=chance.randrange(15 * 365, 17 * 365))
+        ended = grown
+    else:
+        began = max(born + timedelta(days=30), period.start - timedelta(days=chance.randrange(0, 900)))
+        ended = began + timedelta(days=chance.randrange(20, 1200))
     return {
         "id": f"{numbers.dfe_number}{number:07d}",
         "born": born.isoformat(),
         "began": began.isoformat(),
+        "ended": ended.isoformat() if ended <= period.end else "",
+        "age": str((period.end - born).days * 100 // 36525),
         "sex": chance.choice("MF"),
     }
 
 
+_LEAVERS = 0.12
+_SHARES = {
+    "header": 1.0,
+    "episodes": 1.0,
+    "reviews": 0.8,
+    "uasc": 0.2,
+    "oc2": 0.7,
+    "oc3": 1.0,
+    "missing": 0.15,
+    "deprivation_of_liberty_orders": 0.02,
+}
+_AGES = {
+    "uasc": (12, 17),
+    "oc2": (1, 17),
+    "oc3": (18, 22),
+    "missing": (10, 17),
+    "deprivation_of_liberty_orders": (10, 17),
+}
+
+
 def _cohort(resource: Mapping[str, Any], children: Sequence[Row], chance: random.Random) -> list[Row]:
-    share = {"header": 1.0, "episodes": 1.0, "reviews": 0.8, "uasc": 0.05, "oc2": 0.7, "oc3": 0.1, "missing": 0.15}
-    wanted = share.get(resource["name"], 1.0 if resource.get("x-required") else 0.2)
-    if resource["name"] == "deprivation_of_liberty_orders":
-        wanted = 0.01
-    return [child for child in children if chance.random() < wanted]
+    share = _SHARES.get(resource["name"], 1.0 if resource.get("x-required") else 0.2)
+    youngest, oldest = _AGES.get(resource["name"], (0, 99))
+    return [child for child in children if youngest <= int(child["age"]) <= oldest and chance.random() < share]
 
 
 def _row(resource: Mapping[str, Any], child: Row, period: Period, chance: random.Random) -> Row:
     row: Row = {}
-    began = date.fromisoformat(child["began"])
+    last = date.fromisoformat(child["ended"]) if child["ended"] else period.end
+    since = date.fromisoformat(child["began"])
     for field in resource["schema"]["fields"]:
         name = field["name"]
         maker = _KNOWN.get(name.casefold())
         if maker is not None:
             row[name] = maker(child)
-        elif not field.get("constraints", {}).get("required"):
-            row[name] = ""
+        elif name.casefold() in _SEXES and (sex := _sex(field, child)):
+            row[name] = sex
+        elif name in _ENDS:
+            # Half are over; an end follows its own start.
+            row[name] = _day(_between(since, last, chance)) if chance.random() < _FILLED else ""
+        elif field.get("constraints", {}).get("required") or (name in _OFTEN and chance.random() < _FILLED):
+            row[name] = _value(field, since, last, chance)
+            since = _written(row[name]) if name in _STARTS else since
         else:
-            row[name] = _value(field, began, period, chance)
-    if "DECOM" in row:
-        row["DECOM"] = _day(began)
+            row[name] = ""
+    if "REC" in row:
+        row["REC"] = chance.choice(_LEFT) if child["ended"] else ""
     return row
 
 
-def _value(field: Mapping[str, Any], began: date, period: Period, chance: random.Random) -> str:
+_FILLED = 0.5
+_STARTS = frozenset({"MIS_START", "DOLO_START", "SW_DECOM"})
+_ENDS = frozenset({"MIS_END", "DOLO_END", "SW_DEC"})
+_OFTEN = frozenset({
+    "PLACE_PROVIDER", "HOME_POST", "PL_POST", "SDQ_SCORE", "CONVICTED", "HEALTH_CHECK", "IMMUNISATIONS", "TEETH_CHECK",
+    "HEALTH_ASSESSMENT", "SUBSTANCE_MISUSE", "DATE_PERM",
+})  # fmt: skip
+"""Columns that may be empty and seldom are."""
+_LEFT = ("E4A", "E4B", "E8")
+"""Reasons why care ended that are codes in every year."""
+_SEXES = frozenset({"sex", "gender"})
+
+
+def _sex(field: Mapping[str, Any], child: Row) -> str:
+    """Return the child's sex in the codes of a field, whichever year's they are; empty where it has none that fits."""
+    codes = [str(code) for code in field.get("constraints", {}).get("enum", [])]
+    words = ("M", "1", "a) Male") if child["sex"] == "M" else ("F", "2", "b) Female")
+    return next((word for word in words if word in codes), "")
+
+
+def _value(field: Mapping[str, Any], since: date, last: date, chance: random.Random) -> str:
     constraints = field.get("constraints", {})
     if "enum" in constraints:
         return str(chance.choice(constraints["enum"]))
     if field["type"] == "date":
-        return _day(began + timedelta(days=chance.randrange(0, max(1, (period.end - began).days))))
+        return _day(_between(since, last, chance))
     if field["type"] in {"integer", "number"}:
         return str(chance.randrange(int(constraints.get("minimum", 0)), int(constraints.get("maximum", 17)) + 1))
     if "pattern" in constraints:
@@ -149,15 +205,30 @@ def _value(field: Mapping[str, Any], began: date, period: Period, chance: random
     return f"X{chance.randrange(10_000, 99_999)}"
 
 
+def _between(first: date, last: date, chance: random.Random) -> date:
+    return first + timedelta(days=chance.randrange(0, max(1, (last - first).days)))
+
+
 def _day(day: date) -> str:
     return f"{day:%d/%m/%Y}"
+
+
+def _written(day: str) -> date:
+    return date(int(day[6:]), int(day[3:5]), int(day[:2]))
+
+
+def _iso(day: str) -> str:
+    return _day(date.fromisoformat(day)) if day else ""
 
 
 _KNOWN: Mapping[str, Callable[[Row], str]] = {
     "child": lambda child: child["id"],
     "child unique id": lambda child: child["id"],
-    "dob": lambda child: _day(date.fromisoformat(child["born"])),
-    "date of birth": lambda child: _day(date.fromisoformat(child["born"])),
+    "dob": lambda child: _iso(child["born"]),
+    "date of birth": lambda child: _iso(child["born"]),
+    "age of child (years)": lambda child: child["age"],
+    "decom": lambda child: _iso(child["began"]),
+    "dec": lambda child: _iso(child["ended"]),
     "upn": lambda _: "UN1",
 }
 

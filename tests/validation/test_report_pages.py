@@ -13,7 +13,6 @@ import pytest
 from validation_builders import VALIDATORS, as_rows, riia
 
 from gateway.domain.finding import Cell, Finding, Report, Severity
-from gateway.validation.findings import MAX_FINDINGS_A_CODE
 from gateway.validation.report import SHOWN_A_RULE, ReportHeading, render_csv, render_html, render_json, safe_cell
 
 GOOD = (VALIDATORS / "riia-quarterly/examples/good-2026-27-Q2/RIIA_2026-27-Q2.csv").read_bytes()
@@ -187,13 +186,3 @@ def test_a_file_of_marked_values_without_a_header_gives_none_away() -> None:
     assert [one.code for one in found.findings] == ["missing-header"]
     assert MARK not in repr(found)
     assert MARK not in render_csv(found).decode()
-
-
-def test_a_mistake_in_every_row_is_counted_in_full_and_listed_in_part() -> None:
-    rows = as_rows(GOOD)
-    many = [[*rows[1][:4], "many", ""] for _ in range(MAX_FINDINGS_A_CODE + 21)]
-    found = riia("\r\n".join(",".join(row) for row in [rows[0], *many])).report
-    assert found.counts == {"type-error": len(many), "primary-key": len(many) - 1}
-    assert len(found.findings) == 2 * MAX_FINDINGS_A_CODE
-    assert found.summary().errors == 2 * len(many) - 1
-    assert "41 more findings" in " ".join(found.notes)
