@@ -17,7 +17,6 @@ from typing import BinaryIO, Protocol
 
 import structlog
 import uuid_utils
-from sqlalchemy.exc import DBAPIError
 
 from gateway.clock import Clock
 from gateway.db import submissions as rows
@@ -27,7 +26,7 @@ from gateway.domain.names import AuthorityCode, Channel, CollectionId, Digest, F
 from gateway.domain.period import Period
 from gateway.domain.states import State
 from gateway.domain.submission import Drop, ReceivedFile, Submission
-from gateway.errors import GatewayError, StorageError
+from gateway.errors import DatabaseUnavailableError, GatewayError
 from gateway.intake.drops import what_broke
 from gateway.validation.catalogue import Catalogue
 from gateway.validation.recognise import Recognised, Refused, Unrecognised, recognise, sniff
@@ -121,16 +120,7 @@ class Reception:
             GatewayError: it could not be committed; nothing is acknowledged, the bytes stay in the spool.
         """
         found = self._recognise(drop)
-        try:
-            received = self._commit(drop, found, delivery_key or f"file:{drop.file}", also)
-        except DBAPIError as error:
-            log.error("the record could not be written", action="received", trouble=what_broke(error))  # noqa: TRY400 (its message holds the row)
-            raise StorageError(
-                "The record could not be written.",
-                did="Nothing was acknowledged.",
-                remedy="Look whether the database is up and its disk has room.",
-                passing=True,
-            ) from error
+        received = self._commit(drop, found, delivery_key or f"file:{drop.file}", also)
         log.info("received", action="received", submission=received.submission, file=drop.file, bytes=drop.size_bytes)
         self._doorbell.ring()
         return received
@@ -226,7 +216,7 @@ class Reception:
         try:
             with self._database.read() as connection:
                 received = rows.is_received(connection, file)
-        except DBAPIError:
+        except DatabaseUnavailableError:
             # Whether the commit went through cannot be told now, so the copy stays.
             return
         if not received:

@@ -19,7 +19,7 @@ from gateway.db import submissions as rows
 from gateway.db.core import Database, Transaction, ledger_events
 from gateway.domain.names import AuthorityCode, Channel, Digest, FileId
 from gateway.domain.submission import Drop
-from gateway.errors import AlreadyExistsError, GatewayError, SpoolFullError, StorageError
+from gateway.errors import AlreadyExistsError, DatabaseUnavailableError, GatewayError, SpoolFullError
 from gateway.intake import reception as module
 from gateway.intake.reception import Doorbell, Reception
 from gateway.sealing.spool import Spool
@@ -168,7 +168,7 @@ def test_a_database_that_refuses_is_a_failure_in_words(house: House):
     house.database.engine.dispose()
     with house.database.write() as tx:
         tx.connection.execute(sa.text("ALTER TABLE submission_files RENAME TO away"))
-    with pytest.raises(StorageError) as said:
+    with pytest.raises(DatabaseUnavailableError) as said:
         house.reception.receive(drop)
     assert said.value.passing
     assert "riia.csv" not in str(said.value)
@@ -224,7 +224,7 @@ def test_a_delivery_that_could_not_be_committed_leaves_no_copy_and_comes_again(h
     with house.database.write() as tx:
         tx.connection.execute(sa.text("ALTER TABLE submissions RENAME TO away"))
     for _ in range(3):
-        with pytest.raises(StorageError):
+        with pytest.raises(DatabaseUnavailableError):
             house.deliver("riia.csv", b"x" * 1000, "bucket/1")
     assert house.spool.files() == []
     with house.database.write() as tx:
