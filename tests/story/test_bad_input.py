@@ -28,7 +28,7 @@ PERIOD = "2026-27-Q2"
 INBOX = f"inbox/{RIIA}/{PERIOD}"
 MEBIBYTE = 1024 * 1024
 REFUSED = {"rejected", "quarantined"}
-TRACES = ("Traceback", "Error:", "Exception", "frictionless", "polars", "0x")
+TRACES = ("Traceback", "Error:", "Exception", "frictionless", "polars", " at 0x")
 
 
 @pytest.fixture
