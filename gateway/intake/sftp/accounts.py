@@ -38,6 +38,13 @@ class Admitted:
     fingerprint: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotAdmitted:
+    """Why somebody did not come in: for our log. The client hears the same whatever it was."""
+
+    why: str
+
+
 def fingerprint(blob: bytes) -> str:
     """Return a key's fingerprint as OpenSSH shows it."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
@@ -76,16 +83,20 @@ class Accounts:
         self._database = database
         self._clock = clock
 
-    def admit(self, user: str, blob: bytes) -> Admitted | None:
-        """Say who a user with a key is; None where the key does not open that home, whatever the reason."""
+    def admit(self, user: str, blob: bytes) -> Admitted | NotAdmitted:
+        """Say who a user with a key is, or why the key does not open that home. The reason is for the log only."""
         wanted = fingerprint(blob)
         now = self._clock.now()
+        known = False
         with self._database.read() as connection:
             for owner in (authority_owner(AuthorityCode(user)), recipient_owner(RecipientCode(user))):
                 for key in rows.list_keys(connection, owner):
-                    if key.fingerprint == wanted and key.opens(now):
-                        return Admitted(owner=owner, key_name=key.name, fingerprint=wanted)
-        return None
+                    known = True
+                    if key.fingerprint == wanted:
+                        if key.opens(now):
+                            return Admitted(owner=owner, key_name=key.name, fingerprint=wanted)
+                        return NotAdmitted(why="expired key" if key.revoked_at is None else "revoked key")
+        return NotAdmitted(why="unknown key" if known else "unknown user")
 
     def used(self, admitted: Admitted) -> None:
         """Remember that a key was used; a full disk keeps nobody from their receipts."""

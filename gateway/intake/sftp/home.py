@@ -330,7 +330,8 @@ class Home:
         now = self._clock.now()
         upload = rows.Upload(file=file, owner=self.owner, path=place, mtime=int(now.timestamp()), started_at=now)
         try:
-            with self._database.write() as tx:
+            # Nothing is acknowledged by this; a power cut that takes it takes an unfinished upload's place with it.
+            with self._database.write(durable=False) as tx:
                 earlier = rows.start_upload(tx, upload)
         except BaseException:
             writer.abandon()
@@ -382,8 +383,8 @@ class Home:
             return f"inbox/{parts[0]}/ has folders named by period, for example 2026-27-Q2, 2026-27 or 2026-09."
         return f"There is no such folder. Use inbox/ or one of: {', '.join(f'inbox/{one}/' for one in collections)}."
 
-    def check_quota(self, place: str, size: int) -> None:
-        """Refuse what passes the quota.
+    def check_quota(self, place: str, size: int) -> int:
+        """Refuse what passes the quota; return how long the file may become.
 
         Args:
             place: what is being sent.
@@ -392,7 +393,9 @@ class Home:
         Raises:
             HomeError: it does.
         """
-        others = sum(node.size_bytes for node in self._inbox_files() if not node.received and node.path != place)
+        with self._database.read() as connection:
+            uploads = [one for one in rows.list_uploads(connection, self.owner) if one.path != place]
+        others = sum(node.size_bytes for one in uploads if (node := self._on_its_way(one)) is not None)
         left = self._limits.quota_bytes - others - self._folders.in_work_bytes(self.owner)
         if left <= 0 or size > left:
             megabytes = self._limits.quota_bytes // 1024**2
@@ -401,6 +404,7 @@ class Home:
                 f"Your {megabytes} MB are used up. Wait until what was sent is processed, or remove what is "
                 "unfinished.",
             )
+        return left
 
     def check_size(self, size: int) -> None:
         """Refuse a file that grows too large.
@@ -643,8 +647,7 @@ class Writing:
         self._home.check_size(size)
         if size > self._allowed:
             # Looked at again every few megabytes: other uploads grow meanwhile.
-            self._home.check_quota(self.place, size)
-            self._allowed = size + _QUOTA_LOOK_BYTES
+            self._allowed = min(self._home.check_quota(self.place, size), size + _QUOTA_LOOK_BYTES)
 
     def set_time(self, mtime: int) -> None:
         """Take the time the client gives."""

@@ -27,7 +27,7 @@ from paramiko.common import (
 )
 
 from gateway.intake.drops import what_broke
-from gateway.intake.sftp.accounts import Accounts, Admitted
+from gateway.intake.sftp.accounts import Accounts, Admitted, NotAdmitted
 from gateway.intake.sftp.home import Home
 from gateway.intake.sftp.session import Interface, Speaker
 
@@ -66,6 +66,7 @@ class _Doorkeeper(paramiko.ServerInterface):
         self._homes = homes
         self.admitted: Admitted | None = None
         self.tries = 0
+        self.why = ""
         self.idle_seconds = 0.0
         self.sessions: set[Interface] = set()
         self._lock = threading.Lock()
@@ -79,7 +80,11 @@ class _Doorkeeper(paramiko.ServerInterface):
         self.tries += 1
         if self.tries > _MAX_TRIES * 2:
             return AUTH_FAILED
-        self.admitted = self._accounts.admit(username, key.asbytes())
+        found = self._accounts.admit(username, key.asbytes())
+        self.admitted = found if isinstance(found, Admitted) else None
+        if isinstance(found, NotAdmitted) and self.why in {"", "unknown user", "unknown key"}:
+            # A client tries several keys: what says most is kept.
+            self.why = found.why
         return AUTH_SUCCESSFUL if self.admitted else AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:  # noqa: ARG002 (the protocol sends it)
@@ -180,6 +185,11 @@ class SftpServer:
         """Return the port that is listened on."""
         return int(self._listening.getsockname()[1]) if self._listening else self._settings.port
 
+    @property
+    def connections(self) -> int:
+        """Return how many connections are open."""
+        return len(self._connections())
+
     def start(self) -> None:
         """Bind and begin to accept.
 
@@ -194,7 +204,7 @@ class SftpServer:
         """Accept nobody more, let sessions end for so long, then cut them: their uploads can be resumed."""
         self._stopping.set()
         if self._listening is not None:
-            self._listening.shutdown(socket.SHUT_RDWR)
+            _shut(self._listening)
             self._listening.close()
         deadline = time.monotonic() + drain_seconds
         while True:
@@ -297,7 +307,7 @@ class SftpServer:
         finally:
             deadline.cancel()
         if not doorkeeper.began or doorkeeper.admitted is None:
-            why = "wrong key" if doorkeeper.tries else "no login in time"
+            why = "asked for nothing" if doorkeeper.admitted else doorkeeper.why or "no login in time"
             log.info("nobody came in", action="not_admitted", source=one.source, why=why)
             return
         one.logged_in = True

@@ -19,7 +19,9 @@ from paramiko.message import Message
 from paramiko.sftp import (
     CMD_CLOSE,
     CMD_EXTENDED,
+    CMD_FSETSTAT,
     CMD_INIT,
+    CMD_NAMES,
     CMD_VERSION,
     SFTP_BAD_MESSAGE,
     SFTP_FAILURE,
@@ -72,7 +74,12 @@ class Speaker(paramiko.SFTPServer):
         self.server.said = ""
         self.server.working = True
         try:
-            if kind == CMD_CLOSE:
+            if kind not in CMD_NAMES:
+                self._send_status(request, SFTP_OP_UNSUPPORTED)
+            elif kind == CMD_FSETSTAT and not self._knows(message):
+                # Paramiko would answer this with a packet that is no status.
+                self._send_status(request, SFTP_BAD_MESSAGE, "Invalid handle")
+            elif kind == CMD_CLOSE:
                 self._close(request, message.get_binary())
             elif kind == CMD_EXTENDED:
                 self._extended(request, message)
@@ -83,6 +90,12 @@ class Speaker(paramiko.SFTPServer):
             self._send_status(request, SFTP_BAD_MESSAGE)
         finally:
             self.server.working = False
+
+    def _knows(self, message: Message) -> bool:
+        known = message.get_binary() in self.file_table
+        message.rewind()
+        message.get_int()
+        return known
 
     def _extended(self, request: int, message: Message) -> None:
         """Rename as POSIX does. Paramiko's check-file would hash with MD5, and run for ever past a file's end."""
