@@ -132,16 +132,31 @@ class Database:
         return self._engine
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
+    def write(self, *, durable: bool = True) -> Iterator[Transaction]:
         """Begin a change; commit at the end, roll back on an exception.
+
+        Args:
+            durable: the commit waits for the disk. False is for bookkeeping that acknowledges nothing: killing the
+                process loses none of it, a power cut may lose the last moments (never parts of a change).
 
         Raises:
             DatabaseUnavailableError: it is full, locked or away; nothing was changed.
         """
         with _in_words(), self.engine.connect() as connection:
+            # SQLite sets this for a connection and outside of transactions, PostgreSQL within one.
+            raw: Any = connection.connection.driver_connection
+            relaxed = not durable and connection.dialect.name == "sqlite"
+            if relaxed:
+                raw.execute("PRAGMA synchronous=NORMAL")
             writing = connection.execution_options(gateway_writes=True)
-            with writing.begin():
-                yield Transaction(writing)
+            try:
+                with writing.begin():
+                    if not durable and connection.dialect.name == "postgresql":
+                        writing.execute(sa.text("SET LOCAL synchronous_commit = off"))
+                    yield Transaction(writing)
+            finally:
+                if relaxed:
+                    raw.execute("PRAGMA synchronous=FULL")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
