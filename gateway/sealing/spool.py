@@ -1,7 +1,8 @@
 """The spool: what is being received, encrypted from the first byte. Written in any order, resumed after a cut.
 
 * A file is a header and slots of 64 KiB of content: nonce, ciphertext, tag (AES-256-GCM). A slot that is written again
-  gets a fresh nonce. The file's key is derived from the spool key and the file's own random salt.
+  gets a fresh nonce. The file's key is derived from the spool key, the file's own random salt and its id, so that two
+  files cannot change names.
 * A slot's associated data binds it to its file and its place, so that slots cannot be swapped or moved.
 * A small authenticated sidecar keeps a finished file's length and digest; a finished file that was cut short or whose
   sidecar is gone does not open. An unfinished file has none: how long it is, its slots themselves show.
@@ -47,10 +48,10 @@ _ZEROS = bytes(SLOT_BYTES)
 class _Slots:
     """Reads and writes the slots of one open file."""
 
-    def __init__(self, handle: int, key: bytes, salt: bytes) -> None:
+    def __init__(self, handle: int, key: bytes, salt: bytes, file: FileId) -> None:
         self.handle = handle
         self._salt = salt
-        derived = HKDF(SHA256(), 32, salt=salt, info=b"gateway spool file 1").derive(key)
+        derived = HKDF(SHA256(), 32, salt=salt, info=b"gateway spool file 2 " + file.encode()).derive(key)
         self._cipher = AESGCM(derived)
 
     def read(self, number: int, length: int | None = None) -> bytearray:
@@ -135,7 +136,7 @@ class Spool:
             os.close(handle)
             self.discard(file)
             raise full_or_broken(error) from error
-        writer = SpoolWriter(self, file, _Slots(handle, self._key, salt), 0)
+        writer = SpoolWriter(self, file, _Slots(handle, self._key, salt, file), 0)
         with self._guard:
             self._writers[file] = writer
         return writer
@@ -307,7 +308,7 @@ class Spool:
         if len(head) != _HEADER_BYTES or not head.startswith(_MAGIC):
             os.close(handle)
             raise TamperedError("A file in the spool is none of ours.", remedy="Look who writes into the spool.")
-        return handle, _Slots(handle, self._key, head[len(_MAGIC) :])
+        return handle, _Slots(handle, self._key, head[len(_MAGIC) :], file)
 
     def _noted(self, file: FileId, slots: _Slots) -> tuple[Digest, int]:
         try:

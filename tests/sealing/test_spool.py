@@ -176,6 +176,21 @@ def test_slots_cannot_change_places_or_files(tmp_path: Path):
         read(spool)
 
 
+def test_whole_files_cannot_change_names(tmp_path: Path):
+    """One authority's file put in the place of another's does not open there."""
+    spool = make(tmp_path)
+    other = FileId("0198b7a2-0000-7000-8000-00000000ffff")
+    filled(spool, b"mine" * 40_000)
+    filled(spool, b"yours" * 40_000, other)
+    for path in (on_disk, note):
+        kept = path(tmp_path).read_bytes()
+        path(tmp_path).write_bytes(path(tmp_path, other).read_bytes())
+        path(tmp_path, other).write_bytes(kept)
+    for file in (FILE, other):
+        with pytest.raises(TamperedError):
+            read(spool, file)
+
+
 def test_another_key_opens_nothing(tmp_path: Path):
     filled(make(tmp_path), content(100))
     with pytest.raises(TamperedError):
