@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import BinaryIO
 
-from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+from python_calamine import CalamineError, CalamineWorkbook, PasswordError, WorksheetNotFound
 
 from gateway.domain.collection import Collection, Package, ResourceOutline
 from gateway.domain.finding import Finding
@@ -51,6 +51,9 @@ _UNZIPPING = (
     LookupError,
 )
 """Everything that ``zipfile`` raises for bytes it cannot make sense of."""
+_UNREADABLE = (CalamineError, WorksheetNotFound, OSError, ValueError, LookupError)
+"""What the reader of workbooks raises for one that is broken inside."""
+_SAVE_AGAIN = "Open it in Excel, save it as .xlsx and send it."
 _HEADER_LOOK_ROWS = 15
 _LETTERS = 26
 _OLE = b"\xd0\xcf\x11\xe0"
@@ -439,14 +442,8 @@ def _read_workbook(read: Read, content: bytes, file: str, collection: Collection
             "Save it without one and send it.",
         )
         return
-    except (CalamineError, OSError, ValueError):
-        _add(
-            read,
-            "wrong-format",
-            file,
-            "The workbook cannot be read.",
-            "Open it in Excel, save it as .xlsx and send it.",
-        )
+    except _UNREADABLE:
+        _add(read, "wrong-format", file, "The workbook cannot be read.", _SAVE_AGAIN, rule="a file of type xlsx")
         return
     by_sheet = {_plain(one.sheet or one.name): one for one in package.resources}
     ignored = {_plain(one) for one in collection.ignored_sheets}
@@ -455,7 +452,14 @@ def _read_workbook(read: Read, content: bytes, file: str, collection: Collection
         key = _plain(name)
         if key in ignored:
             continue
-        rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+        try:
+            rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+        except _UNREADABLE:
+            _add(
+                read, "wrong-format", f"{file}, sheet {name}", "A sheet of the workbook cannot be read.", _SAVE_AGAIN,
+                resource=by_sheet[key].name if key in by_sheet else "", rule="a file of type xlsx",
+            )  # fmt: skip
+            continue
         outline = by_sheet.get(key)
         forbidden = refused.get(key) or next(
             (

@@ -414,3 +414,25 @@ def test_a_sheet_whose_header_is_not_found_is_named() -> None:
     book["List 2"].delete_rows(1, 3)
     verdict = whole(saved(book), "a.xlsx", "annex-a", "2026-09")
     assert [(one.code, one.resource) for one in verdict.report.findings] == [("missing-header", "list_2")]
+
+
+@pytest.mark.parametrize(
+    ("part", "old", "new"),
+    [
+        ("xl/worksheets/sheet3.xml", None, None),
+        ("xl/worksheets/sheet3.xml", b'r="A3"', b'r="3"'),
+        ("xl/worksheets/sheet3.xml", b'r="A3"', b'r="-1"'),
+    ],
+    ids=["a sheet that is not there", "a cell without a column", "a cell of no place"],
+)
+def test_a_workbook_that_is_broken_inside_is_told_so(part: str, old: bytes | None, new: bytes | None) -> None:
+    with zipfile.ZipFile(ANNEX_A) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    if old is None or new is None:
+        del parts[part]
+    else:
+        assert old in parts[part]
+        parts[part] = parts[part].replace(old, new)
+    verdict = whole(zipped(parts), "a.xlsx", "annex-a", "2026-09")
+    assert "wrong-format" in codes(verdict)
+    assert all(one.remedy for one in verdict.report.findings)
