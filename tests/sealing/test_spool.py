@@ -336,7 +336,7 @@ def test_the_reserve_is_looked_at_while_a_file_grows_also_by_zeros(tmp_path: Pat
     with pytest.raises(SpoolFullError):
         writers[0].write_at(100, bytes(100 * SLOT_BYTES))
     with pytest.raises(SpoolFullError):
-        writers[1].truncate(1 << 40)
+        writers[1].truncate(64 * 1024 * 1024)
     assert on_disk(tmp_path, OTHER).stat().st_size < 16 * 1024 * 1024
 
 
