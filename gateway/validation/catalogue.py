@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from gateway.domain.collection import Collection, Due, Grain, NamePattern, Packa
 from gateway.domain.names import SLUG, CollectionId
 from gateway.domain.period import Period, PeriodKind
 from gateway.errors import SettingsError
+from gateway.validation.descriptor import check_descriptor, one_of
 
 Catalogue: TypeAlias = Mapping[CollectionId, Collection]
 
@@ -44,7 +44,6 @@ _KEYS = {
     "names",
 }
 _MEDIA = {"csv", "xlsx", "xml", "zip"}
-_TYPES = {"string", "integer", "number", "date", "boolean"}
 _DUE_KEYS = {"rule", "load", "opens", "closes", "grace_working_days"}
 _NAME_KEYS = {"pattern", "resource"}
 
@@ -103,14 +102,14 @@ def _values(folder: Path) -> Mapping[str, Any]:
     _known(values, _KEYS, "")
     _known(values.get("due", {}), _DUE_KEYS, "due.")
     for medium in values.get("media", []):
-        _one_of(medium, _MEDIA, "medium")
+        one_of(medium, _MEDIA, "medium")
     return values
 
 
 def _refused_headers(values: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     headers = values.get("refused_headers", {})
     for table, labels in headers.items():
-        _one_of(table, set(values.get("refused", [])), "refused table", "refused_headers.")
+        one_of(table, set(values.get("refused", [])), "refused table", "refused_headers.")
         if not isinstance(labels, list) or not labels:
             raise ValueError(f"refused_headers.{table} is no list of labels")
     return {table: tuple(labels) for table, labels in headers.items()}
@@ -146,14 +145,7 @@ def _broken(name: str, why: str) -> SettingsError:
 
 def _known(values: Mapping[str, Any], known: set[str], place: str) -> None:
     for key in values:
-        _one_of(key, known, "key", place)
-
-
-def _one_of(word: str, known: set[str], what: str, place: str = "") -> None:
-    if word not in known:
-        near = difflib.get_close_matches(word, known, n=1)
-        hint = f" (did you mean {place}{near[0]}?)" if near else ""
-        raise ValueError(f"unknown {what} {place}{word}{hint}")
+        one_of(key, known, "key", place)
 
 
 def _due(values: Mapping[str, Any]) -> Due:
@@ -177,9 +169,10 @@ def _package(path: Path) -> Package:
     descriptor = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(descriptor, dict):
         raise TypeError("it is no mapping")
+    check_descriptor(descriptor)
     for resource in descriptor["resources"]:
         for field in resource["schema"]["fields"]:
-            _one_of(field.setdefault("type", "string"), _TYPES, "type")
+            field.setdefault("type", "string")
             if "x-codes" in field:
                 codes, aliases = _codes(path.parent / field["x-codes"])
                 field.setdefault("constraints", {})["enum"] = codes

@@ -14,6 +14,7 @@ from typing import Any
 
 from gateway.domain.collection import Package
 from gateway.domain.finding import Cell, Finding, Severity
+from gateway.validation.descriptor import names_of
 from gateway.validation.engine import EngineTable
 from gateway.validation.findings import Findings
 from gateway.validation.reading import RawTable, Read, column_letter
@@ -108,11 +109,6 @@ def _plain_schema(one: Prepared, columns: Mapping[str, set[str]]) -> dict[str, A
     if kept:
         plain["foreignKeys"] = kept
     return plain
-
-
-def names_of(names: str | Sequence[str]) -> list[str]:
-    """Return the columns of a key, which a data package may write as one name or as a list."""
-    return [names] if isinstance(names, str) else list(names)
 
 
 def _squeezed(label: str) -> str:

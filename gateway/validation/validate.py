@@ -206,7 +206,7 @@ def _period_parts(period: Period) -> dict[str, str]:
             year, _, part = period.label.rpartition("-")
             return {"year": year, period.kind.value: part}
         case PeriodKind.MONTH:
-            return {"year": period.label[:4], "month": period.label[5:], "whole": period.label}
+            return {"year": period.label[:4], "month": period.label[5:]}
         case _:
             return {"year": period.label}
 

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.domain.finding import Cell, Finding
+from gateway.validation.descriptor import names_of
 from gateway.validation.engine import Fault
 from gateway.validation.reading import column_letter
-from gateway.validation.structure import Prepared, names_of
+from gateway.validation.structure import Prepared
 
 _CODES_NAMED = 12
 
