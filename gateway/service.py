@@ -19,6 +19,7 @@ from gateway.desk import Desk
 from gateway.domain.names import SubmissionId
 from gateway.engine import Engine, Once
 from gateway.errors import GatewayError
+from gateway.intake.sftp.tidy import tidy
 from gateway.pipeline import carry
 from gateway.timetable import Job, Timetable
 
@@ -166,4 +167,6 @@ class Service:
                 rows.discarded(tx, done, now)
         if waiting:
             self._desk.doorbell.ring()
+        linger = timedelta(seconds=self._desk.settings.sftp.linger_seconds)
+        tidy(database, self._desk.spool, at=now, linger=linger)
         self._desk.router.tend()

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway.db.core import Instant, Transaction, metadata
+from gateway.db.submissions import submission_files
 from gateway.domain.events import Event
 from gateway.domain.names import AuthorityCode, FileId, Owner
 from gateway.errors import AlreadyExistsError, NotFoundError
@@ -70,6 +72,8 @@ listed = sa.Table(
     sa.Column("received_at", Instant, nullable=False),
     sa.UniqueConstraint("owner", "path", name="listed_place"),
 )
+
+_ASKED_AT_ONCE = 500
 
 SEED = Path(__file__).parent / "london_authorities.csv"
 
@@ -341,9 +345,13 @@ def find_received(connection: Connection, owner: Owner, path: str, since: dateti
     return Listed(**found) if found is not None else None
 
 
-def uploads_on_their_way(connection: Connection) -> set[FileId]:
-    """Return the files of every upload, whoever's."""
-    return {FileId(file) for file in connection.execute(sa.select(uploads.c.file)).scalars()}
+def not_received(connection: Connection, files: Sequence[FileId]) -> list[FileId]:
+    """Return those of some files that no submission has."""
+    there: set[str] = set()
+    for begin in range(0, len(files), _ASKED_AT_ONCE):
+        asked = sa.select(submission_files.c.id).where(submission_files.c.id.in_(files[begin : begin + _ASKED_AT_ONCE]))
+        there |= set(connection.execute(asked).scalars())
+    return [file for file in files if file not in there]
 
 
 def list_received(connection: Connection, owner: Owner, since: datetime) -> list[Listed]:
