@@ -351,7 +351,11 @@ def _read_zip(read: Read, content: bytes, file: str, collection: Collection, pac
         _add(read, "wrong-format", file, "The zip file is damaged.", "Make it again and send it.")
         return
     with archive:
-        members = [one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX/")]
+        members = [
+            one
+            for one in archive.infolist()
+            if not one.filename.endswith("/") and not one.filename.startswith("__MACOSX/")
+        ]
         if not _zip_is_safe(read, members, file, len(content), collection):
             return
         for one in members:

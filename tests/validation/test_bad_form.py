@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import random
 import resource
 import struct
 import time
@@ -436,3 +437,37 @@ def test_a_workbook_that_is_broken_inside_is_told_so(part: str, old: bytes | Non
     verdict = whole(zipped(parts), "a.xlsx", "annex-a", "2026-09")
     assert "wrong-format" in codes(verdict)
     assert all(one.remedy for one in verdict.report.findings)
+
+
+def test_a_member_without_a_name_is_a_file_like_another() -> None:
+    nameless = zipped({"x.csv": b"CHILD\r\n1\r\n"}).replace(b"x.csv", b"\0.csv")
+    assert "unknown-table" in from_zip(nameless)
+
+
+def random_damage(content: bytes, chance: random.Random) -> bytes:
+    """Return the bytes with a few cut, doubled, changed or put in."""
+    damaged = bytearray(content)
+    odd = (b'"', b",", b"\r", b"\n", b"\0", b"\xff", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\x1c", b"\x85", b'""')
+    for _ in range(chance.randrange(1, 8)):
+        at, other = chance.randrange(len(damaged) + 1), chance.randrange(len(damaged) + 1)
+        match chance.randrange(4):
+            case 0:
+                damaged[at:at] = chance.choice(odd)
+            case 1:
+                del damaged[at : at + chance.randrange(1, 20)]
+            case 2:
+                damaged[at : at + 1] = bytes([chance.randrange(256)])
+            case _:
+                damaged[at:at] = damaged[other : other + chance.randrange(60)]
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_damaged_files_are_answered_whatever_the_damage(seed: int) -> None:
+    chance = random.Random(seed)
+    for verdict in (
+        riia(random_damage(GOOD, chance)),
+        whole(random_damage(zipped(SSDA903), chance), "903.zip", "ssda903", "2025-26"),
+    ):
+        assert verdict.accepted is not None or verdict.report.findings
+        assert all(one.message and one.remedy for one in verdict.report.findings)
