@@ -234,6 +234,11 @@ class Spool:
             writer = self._writers.get(file)
         return writer if writer is not None and not writer.closed else None
 
+    def attended(self, file: FileId) -> bool:
+        """Say whether somebody has a file in hand: writes it, or has just finished it and is about to commit it."""
+        with self._guard:
+            return file in self._writers
+
     def discard(self, file: FileId) -> None:
         """Remove a file; whoever is writing it may write no more. One that is not there changes nothing."""
         with self._guard:

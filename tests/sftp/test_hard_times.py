@@ -127,7 +127,28 @@ def test_the_clients_of_a_gateway_whose_reception_breaks_are_told_and_lose_nothi
             assert not camden.put(written(tmp_path, "r.csv", b"r" * 70_000), "inbox/r.csv").ok
         assert world.uploads() == {"inbox/r.csv": 70_000}
     assert camden.put(tmp_path / "r.csv", "inbox/r.csv").ok
-    assert world.reception.contents == [b"r" * 70_000]
+    assert set(world.reception.contents) == {b"r" * 70_000}
+
+
+@pytest.mark.parametrize("when", ["commit", "temporary"])
+def test_what_was_closed_and_not_committed_is_taken_in_when_its_owner_comes_back(
+    world: World, camden: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, when: str
+) -> None:
+    """A client that compares sizes finds the file whole and would never send it again."""
+    sent = written(tmp_path, "r.csv", b"r" * 70_000)
+    world.reception.trouble = StorageError("The database is away.")
+    assert not camden.put(sent, f"inbox/{'r.csv' if when == 'commit' else 'r.csv.part'}").ok or when == "temporary"
+    with camden.session() as client:
+        half = client.open("inbox/half.csv", "wb")
+        half.write(b"h")
+        half.flush()
+    assert eventually(lambda: world.uploads().get("inbox/half.csv") == 1)
+    world.reception.trouble = None
+    assert world.account("hackney").sftp("ls").ok
+    assert world.reception.drops == []
+    assert "r.csv" in "".join(camden.names("inbox"))
+    assert [drop.name for drop in world.reception.drops] == (["r.csv"] if when == "commit" else [])
+    assert "inbox/half.csv" in world.uploads()
 
 
 def test_what_was_received_survives_a_restart_and_a_cut_upload_goes_on(tmp_path: Path, keys: dict[str, SshKey]) -> None:
@@ -147,6 +168,15 @@ def test_what_was_received_survives_a_restart_and_a_cut_upload_goes_on(tmp_path:
         assert ran.ok, ran.said
         assert str(len(content)) in ran.out
         assert world.reception.by_name() == {"half.csv": content}
+
+
+def test_what_another_session_is_just_committing_is_left_to_it(world: World) -> None:
+    home, other = world.home(CAMDEN), world.home(CAMDEN)
+    writing = home.open_write("inbox/r.csv", create=True, truncate=True, exclusive=False)
+    writing.write(0, b"x")
+    world.reception.before = other.take_in_what_is_whole
+    writing.close()
+    assert world.reception.contents == [b"x"]
 
 
 # -- many --------------------------------------------------------------------------------------------------------------

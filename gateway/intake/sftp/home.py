@@ -467,6 +467,29 @@ class Home:
         for one in replaced:
             self._spool.discard(one)
 
+    def take_in_what_is_whole(self) -> None:
+        """Take in what was closed under its own name and could not be committed then: the gateway was killed, or away.
+
+        Its client was not told that it is in. One that compares sizes would find it whole and never send it again.
+
+        Raises:
+            HomeError: it could not be committed now either; it stays.
+            GatewayError: what is on its way could not be looked at.
+        """
+        with self._database.read() as connection:
+            waiting = rows.list_uploads(connection, self.owner)
+        for one in waiting:
+            if is_temporary(one.path.rpartition("/")[2]) or self._spool.attended(one.file):
+                continue
+            try:
+                finished = self._spool.finished(one.file)
+            except (NotFoundError, TamperedError):
+                # Nothing to take in; who opens it is told.
+                continue
+            if finished is not None:
+                self.receive(one.file, one.path, *finished)
+                log.info("taken in later", action="received", file=one.file)
+
     # -- changing ------------------------------------------------------------------------------------------------
 
     def rename(self, old: str, new: str, *, replace: bool) -> None:

@@ -241,6 +241,10 @@ class Interface(paramiko.SFTPServerInterface):
         self.got = self.sent = self.files = 0
         server.session_opened(self)
 
+    def session_started(self) -> None:
+        """Take in what an earlier session closed and nobody could commit."""
+        self.said_by(self.home.take_in_what_is_whole)
+
     def session_ended(self) -> None:
         """Log what the session did."""
         self._ended(self)
