@@ -115,7 +115,8 @@ def _print_verdict(report: Any) -> None:
 
 
 def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+    """Return text that a terminal only shows: no markup of ours, no control characters of a file's name."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text).replace("[", r"\[")
 
 
 _COLOURS = {
