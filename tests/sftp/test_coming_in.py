@@ -159,7 +159,7 @@ def test_two_sessions_on_one_connection_do_not_end_each_other(world: World) -> N
 
 # -- what stalls -------------------------------------------------------------------------------------------------------
 
-SHORT = 2.0
+SHORT = 1.2
 
 
 @pytest.fixture
