@@ -104,9 +104,9 @@ h1{font-size:2rem;line-height:1.2} h2{font-size:1.5rem;margin-top:2rem} h3{font-
 .good{border-color:#00703c;color:#00703c}.bad{border-color:#d4351c;color:#d4351c}
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem}caption{text-align:left;font-weight:bold;padding:.3rem 0}
 th,td{text-align:left;vertical-align:top;padding:.35rem .75rem .35rem 0;border-bottom:1px solid #b1b4b6}
-th,td{overflow-wrap:anywhere}td.n,th.n{text-align:right;width:4rem;padding-right:1.5rem}.b{width:7rem}
+th,td{overflow-wrap:break-word}td.n,th.n{text-align:right;width:4rem;padding-right:1.5rem}.b{width:7rem}
 .bar{background:#d4351c;height:.9rem;margin-top:.3rem;min-width:2px}
-.places{table-layout:fixed}.places th:first-child{width:42%}
+.places{table-layout:fixed}.places td{overflow-wrap:anywhere}.places th:first-child{width:42%}
 h3{margin-top:1.75rem}.todo{background:#f3f2f1;padding:.5rem .75rem;margin:0}
 dl{display:grid;grid-template-columns:max-content auto;gap:.25rem 1.5rem}dt{font-weight:bold}dd{margin:0}
 @media print{body{max-width:none;font-size:11pt}h2,h3,.todo{break-after:avoid}.verdict,tr{break-inside:avoid}
