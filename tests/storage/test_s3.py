@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import urlparse
@@ -87,7 +87,9 @@ def breaking_off(server: S3Server, after_bytes: int, times: int) -> Iterator[str
     left = [times]
 
     def carry(client: socket.socket) -> None:
-        with client, socket.create_connection((str(target.hostname), int(target.port or 80)), timeout=10) as upstream:
+        address = (str(target.hostname), int(target.port or 80))
+        # A connection that both sides keep and neither uses ends here after ten seconds, without a word.
+        with suppress(TimeoutError), client, socket.create_connection(address, timeout=10) as upstream:
             threading.Thread(target=_pump, args=(client, upstream), daemon=True).start()
             passed = 0
             while block := upstream.recv(65536):
