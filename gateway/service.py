@@ -10,12 +10,11 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
 import structlog
 
 from gateway.db import submissions as rows
-from gateway.desk import Desk
+from gateway.desk import Desk, Intake
 from gateway.domain.names import SubmissionId
 from gateway.engine import Engine, Once
 from gateway.errors import GatewayError
@@ -31,16 +30,6 @@ _SWEEP_SECONDS = 20
 _POST_SECONDS = 2
 _WAITING = "waiting: "
 """Begins the reason of a submission that is begun again by itself."""
-
-
-class Intake(Protocol):
-    """Something that lets files in."""
-
-    def start(self) -> None:
-        """Begin."""
-
-    def stop(self) -> None:
-        """End; what is under way is finished or stays resumable."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
