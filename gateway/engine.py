@@ -57,7 +57,7 @@ class Engine:
         self._story = story
         self._on_trouble = on_trouble
         self._workflow: Callable[[str], None] | None = None
-        self._begun: set[tuple[SubmissionId, int]] = set()
+        self._begun: dict[SubmissionId, int] = {}
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -85,16 +85,11 @@ class Engine:
             message = "the engine is not started"
             raise RuntimeError(message)
         with self._lock:
-            if (submission, attempt) in self._begun:
+            if self._begun.get(submission) == attempt:
                 return
-            self._begun.add((submission, attempt))
+            self._begun[submission] = attempt
         with SetWorkflowID(f"{submission}.{attempt}"):
             DBOS.enqueue_workflow(_QUEUE, self._workflow, submission)
-
-    def forget(self, submission: SubmissionId, attempt: int) -> None:
-        """Let go of the memory that a finished story was begun."""
-        with self._lock:
-            self._begun.discard((submission, attempt))
 
     def stop(self, drain_seconds: int) -> None:
         """Stop taking new work and wait for the steps in work, at most so long."""
@@ -107,6 +102,9 @@ class Engine:
         except Exception as error:
             self._on_trouble(SubmissionId(submission), _cause(error))
             raise
+        with self._lock:
+            # Finished on record, it is not asked for again; a look that crossed this begins the same id: nothing.
+            self._begun.pop(SubmissionId(submission), None)
 
 
 def _once(name: str, step: Callable[..., Result], *arguments: object) -> Result:
