@@ -27,7 +27,6 @@ from gateway.db.migrate import migrate
 from gateway.db.notices import NoticeOutbox, raise_notice
 from gateway.db.register import DeliveryRows, RegisterRows
 from gateway.directory import Directory
-from gateway.domain import merkle
 from gateway.domain.collection import Collection
 from gateway.domain.expectation import Owed
 from gateway.domain.finding import ReportSummary
@@ -488,9 +487,12 @@ class Desk:
         public = self.ledger_signer.public_bytes()
         with self.database.read() as connection:
             kept = [read_checkpoint(text, public) for text in ledger_rows.kept_checkpoints(connection)]
-            read = ledger_rows.node_reader(connection)
-            root = merkle.root(ledger_rows.event_count(connection), read)
-            return verify_ledger(ledger_rows.iterate_events(connection), root, kept)
+            return verify_ledger(
+                ledger_rows.iterate_events(connection),
+                ledger_rows.kept_root(connection),
+                kept,
+                kept_nodes=lambda level: ledger_rows.read_level(connection, level),
+            )
 
     def make(self) -> None:
         """Make what an installation needs and has not: keys, tables, authorities."""
