@@ -14,7 +14,6 @@ from gateway.db import accounts
 from gateway.db.calendar import read_participations, set_participation
 from gateway.domain.names import SLUG, AuthorityCode, CollectionId, authority_owner
 from gateway.domain.sharing import Participation
-from gateway.errors import NotFoundError
 
 app = typer.Typer(help="Authorities: keys and participation.", no_args_is_help=True)
 
@@ -79,7 +78,7 @@ def contact(slug: str, email: Annotated[str, typer.Argument(help="Where notices 
     """Set the address that an authority's notices go to by mail."""
     table = desk()
     with table.database.write() as tx:
-        accounts.set_contact(tx, _known(slug), email)
+        accounts.set_contact(tx, table.directory.get(slug).code, email)
     out.print(f"Notices to {slug} go to {email}, where mail is enabled.")
 
 
@@ -95,14 +94,16 @@ def key(
     """Let a key in for an authority."""
     table = desk()
     expires = date.fromisoformat(until) if until else None
-    print_key(table.add_key(authority_owner(_known(slug)), name, read_text(public_key), expires, by=operator()), slug)
+    owner = authority_owner(table.directory.get(slug).code)
+    print_key(table.add_key(owner, name, read_text(public_key), expires, by=operator()), slug)
 
 
 @app.command()
 @plainly
 def revoke(slug: str, fingerprint: str) -> None:
     """Shut a key out, at once."""
-    desk().revoke_key(authority_owner(_known(slug)), fingerprint, by=operator())
+    table = desk()
+    table.revoke_key(authority_owner(table.directory.get(slug).code), fingerprint, by=operator())
     out.print(f"{fingerprint} no longer opens {slug}.")
 
 
@@ -121,7 +122,7 @@ def participation(
     """Record that an authority takes part in a collection, with its papers."""
     table = desk()
     kept = Participation(
-        authority=_known(slug),
+        authority=table.directory.get(slug).code,
         collection=CollectionId(table.collection(collection).id),
         since=date.fromisoformat(since),
         until=date.fromisoformat(until) if until else None,
@@ -132,15 +133,6 @@ def participation(
     with table.database.write() as tx:
         changed = set_participation(tx, kept, by=operator(), at=table.clock.now())
     out.print(f"{slug} takes part in {collection} since {since}." if changed else "It was on record already.")
-
-
-def _known(slug: str) -> AuthorityCode:
-    table = desk()
-    with table.database.read() as connection:
-        codes = [one.code for one in accounts.list_authorities(connection)]
-    if slug not in codes:
-        raise NotFoundError(f"There is no authority {slug!r}.", remedy="Run `gateway authority list`.")
-    return AuthorityCode(slug)
 
 
 def print_key(fingerprint: str, who: str) -> None:

@@ -62,7 +62,7 @@ def check_files(
     files = [_file(path, one, now) for path, one in zip(paths, told, strict=True)]
     checked = _checked(files, which, authority, now)
     contents = [(file, _opener(path)) for file, path in zip(files, paths, strict=True)]
-    verdict = validate(checked, contents, catalogue[which.collection], _numbers(authority, paths, which))
+    verdict = validate(checked, contents, catalogue[which.collection], _numbers(authority, paths))
     title = catalogue[which.collection].title
     return DeskVerdict(report=verdict.report, heading=_heading(paths, title, which.period.label, now))
 
@@ -114,7 +114,7 @@ def _checked(files: Sequence[ReceivedFile], which: Recognised, authority: str | 
     return Checked(submission=submission, collection=which.collection, period=which.period, scanner="off")
 
 
-def _numbers(authority: str | None, paths: Sequence[Path], which: Recognised) -> AuthorityNumbers:
+def _numbers(authority: str | None, paths: Sequence[Path]) -> AuthorityNumbers:
     """Return the authority's numbers; with none named, those that the file itself states first."""
     with SEED.open(encoding="utf-8", newline="") as source:
         known = list(csv.DictReader(source))
@@ -126,7 +126,6 @@ def _numbers(authority: str | None, paths: Sequence[Path], which: Recognised) ->
         if not matching:
             raise NotFoundError(f"There is no authority {authority[:60]!r}.", remedy="Run `gateway authority list`.")
         found = matching[0]
-    del which
     return AuthorityNumbers(dfe_number=found["dfe_number"], gss_code=found["gss_code"], liia_code=found["liia_code"])
 
 

@@ -507,12 +507,6 @@ def in_work_bytes(connection: Connection, authority: str) -> int:
     )
 
 
-def counts_by_state(connection: Connection) -> dict[str, int]:
-    """Return how many submissions are in each state."""
-    rows = connection.execute(sa.select(submissions.c.state, sa.func.count()).group_by(submissions.c.state))
-    return {str(state): int(number) for state, number in rows}
-
-
 def _row(connection: Connection, submission: SubmissionId) -> Row[tuple[object, ...]]:
     row = connection.execute(sa.select(submissions).where(submissions.c.id == submission)).one_or_none()
     if row is None:

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import BinaryIO, Protocol
@@ -327,7 +327,3 @@ def _facts(submission: Submission, channel: Channel) -> Mapping[str, str]:
         "period": submission.folder,
         "channel": channel.value,
     }
-
-
-KnownAuthorities = Callable[[], Collection[AuthorityCode]]
-"""Returns the authorities that exist now."""
